@@ -1,0 +1,113 @@
+"""Bring the arguments of the numerics to common shapes, or say what is wrong with them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..model import check_density, check_importance
+
+Floats = NDArray[np.float64]
+
+
+class Parameters(NamedTuple):
+    """Density and importance of every model of a batch.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        The common leading shape of the batch.
+    density, importance : ndarray of shape (*shape, n_features)
+        Read-only views where broadcasting repeats a value.
+    """
+
+    shape: tuple[int, ...]
+    density: Floats
+    importance: Floats
+
+
+def broadcast_parameters(
+    n_features: int,
+    density: ArrayLike,
+    importance: ArrayLike,
+    shape: tuple[int, ...] = (),
+) -> Parameters:
+    """Broadcast density and importance to one value per model and feature.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features n.
+    density : array_like
+        One value per model, shape (...), or one per model and feature, shape (..., n).
+        The rule: a density that has more axes than the batch (the leading axes of `importance`,
+        and `shape`) and whose last axis has length n or 1 is per feature; any other is per model.
+        A last axis of length 1 therefore always says "the same for all features".
+    importance : array_like, shape (..., n)
+    shape : tuple of int
+        Leading shape of the weights, if there are any.
+
+    Raises
+    ------
+    ValueError
+        If a shape does not fit, a density is outside [0, 1], or an importance is negative.
+
+    Examples
+    --------
+    >>> broadcast_parameters(2, [0.1, 0.5, 1.0], [1, 1]).density
+    array([[0.1, 0.1],
+           [0.5, 0.5],
+           [1. , 1. ]])
+    >>> broadcast_parameters(2, [0.1, 0.5], [1, 1]).density
+    array([0.1, 0.5])
+    """
+    density = check_density(density)
+    importance = check_importance(importance)
+    if importance.ndim == 0 or importance.shape[-1] != n_features:
+        raise ValueError(
+            f"importance must have shape (..., {n_features}), one value per feature, "
+            f"got shape {importance.shape}"
+        )
+    batch_ndim = max(importance.ndim - 1, len(shape))
+    per_feature = density.ndim > batch_ndim and density.shape[-1] in (1, n_features)
+    if not per_feature:
+        density = density[..., np.newaxis]
+    try:
+        common = np.broadcast_shapes(density.shape[:-1], importance.shape[:-1], shape)
+    except ValueError:
+        raise ValueError(
+            f"leading dimensions must broadcast, got density {density.shape[:-1]}, "
+            f"importance {importance.shape[:-1]} and weights {shape}"
+        ) from None
+    return Parameters(
+        common,
+        np.broadcast_to(density, (*common, n_features)),
+        np.broadcast_to(importance, (*common, n_features)),
+    )
+
+
+def check_weights(W: Floats, b: Floats) -> tuple[int, int, tuple[int, ...]]:
+    """Return (n_features, n_hidden, leading shape) of weights and biases.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other, or an entry is NaN or infinite.
+    """
+    if W.ndim < 2 or b.ndim < 1 or W.shape[-1] != b.shape[-1] or 0 in W.shape[-2:]:
+        raise ValueError(
+            "W must have shape (..., n_hidden, n_features) and b shape (..., n_features), "
+            f"got W {W.shape} and b {b.shape}"
+        )
+    for name, values in (("W", W), ("b", b)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite, got a NaN or infinite entry")
+    try:
+        shape = np.broadcast_shapes(W.shape[:-2], b.shape[:-1])
+    except ValueError:
+        raise ValueError(
+            f"leading dimensions of W and b must broadcast, got {W.shape[:-2]} and {b.shape[:-1]}"
+        ) from None
+    return W.shape[-1], W.shape[-2], shape
