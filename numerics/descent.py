@@ -74,9 +74,10 @@ def _update_inverse_hessian(H, step, change, first: bool, scratch) -> None:  # t
     factor = (1.0 + _dot(change, scratch) / curvature) / curvature
     for k in range(d):
         for j in range(d):
-            H[k, j] += factor * step[k] * step[j] - (
-                scratch[k] * step[j] + step[k] * scratch[j]
-            ) / curvature
+            H[k, j] += (
+                factor * step[k] * step[j]
+                - (scratch[k] * step[j] + step[k] * scratch[j]) / curvature
+            )
 
 
 @compiled

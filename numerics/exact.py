@@ -191,9 +191,7 @@ def _evaluate(
         db,
         moments,
     )
-    return LossAndGradient(
-        loss.reshape(shape), dW.reshape(*shape, m, n), db.reshape(*shape, n)
-    )
+    return LossAndGradient(loss.reshape(shape), dW.reshape(*shape, m, n), db.reshape(*shape, n))
 
 
 def _sum_to_shape(gradient: torch.Tensor, shape: torch.Size) -> torch.Tensor:
@@ -208,7 +206,9 @@ class _PopulationLoss(torch.autograd.Function):
         ctx: Any, W: torch.Tensor, b: torch.Tensor, arguments: tuple[Any, ...]
     ) -> torch.Tensor:
         result = _evaluate(_to_numpy(W), _to_numpy(b), *arguments)
-        dW, db = (torch.as_tensor(d, dtype=W.dtype, device=W.device) for d in (result.dW, result.db))
+        dW, db = (
+            torch.as_tensor(d, dtype=W.dtype, device=W.device) for d in (result.dW, result.db)
+        )
         ctx.save_for_backward(dW, db)
         ctx.shapes = (W.shape, b.shape)
         return torch.as_tensor(result.loss, dtype=W.dtype, device=W.device)
@@ -313,7 +313,13 @@ def population_loss(
     >>> print(f"{loss:.6f}")  # s²/3
     0.083333
     """
-    arguments = (_detached(density), _detached(importance), activation, features, _detached(penalty))
+    arguments = (
+        _detached(density),
+        _detached(importance),
+        activation,
+        features,
+        _detached(penalty),
+    )
     if isinstance(W, torch.Tensor):
         b = torch.as_tensor(b, device=W.device)
         return cast(Any, _PopulationLoss.apply)(W, b, arguments)

@@ -22,9 +22,7 @@ from .compiled import compiled
 
 
 @compiled
-def own_feature_average(
-    y: float, g: float, e: float, s: float
-) -> tuple[float, float, float]:
+def own_feature_average(y: float, g: float, e: float, s: float) -> tuple[float, float, float]:
     """Return φ(y), dφ/dy and dφ/dg, the last at fixed y.
 
     `e` is 1 − g, passed separately because near perfect reconstruction it is known to more
