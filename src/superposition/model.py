@@ -17,7 +17,7 @@ can each be the other's oracle.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,7 +98,7 @@ def check_activation(activation: str) -> Activation:
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-    return cast(Activation, activation)
+    return activation
 
 
 def check_sizes(n_features: int, n_hidden: int) -> None:
@@ -191,7 +191,7 @@ def check_penalty(penalty: ArrayLike) -> NDArray[np.float64]:
 
 
 def relative_importance(n_features: int, r: Number) -> tuple[Number | int, ...]:
-    """Importances (1, …, 1, r): `r` is the relative importance of the last feature.
+    """Return importances (1, …, 1, r): `r` is the relative importance of the last feature.
 
     Examples
     --------

@@ -1,0 +1,148 @@
+"""Name the phase of given weights: which features are represented, and how they share dimensions.
+
+The rule, for weights W and biases b. Lengths ρ_i = ‖W_i‖ are relative to the longest column.
+
+1. A feature is *represented* if ρ_i ≥ 0.1 and its output is not dead (zero for every input).
+   Fewer represented features than hidden dimensions: "unrepresented".
+2. Two represented features are *linked* if |cos(W_i, W_j)| ≥ 1/4. A positive link: "aligned".
+3. Features form groups through their links. A single feature is dedicated. A pair is antipodal if
+   the shorter is at least 0.65 of the longer; a more uneven pair: "partial superposition".
+   All features in one group of n_hidden + 1: "simplex" (a triangle for n_hidden = 2).
+4. Dedicated features and antipodal pairs only: the candidate of the theory with as many pairs in
+   which the last feature has the same part. Anything else: "other".
+
+The numbers are not tuned to make maps agree. Across every first-order transition between
+antipodal pair and partial superposition the ratio of lengths jumps over 0.65 (from 0.74 or more
+to 0.56 or less; `tests/validation/test_phases.py` measures it). Where the short column grows from
+zero continuously, any threshold is a convention, and 0.1 is below what the sources call absent.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..numerics import is_dead
+from ..theory import Configuration, candidates
+
+REPRESENTED = 0.1
+LINKED = 0.25
+BALANCED = 0.65
+
+PARTIAL = "partial superposition"
+SIMPLEX = "simplex"
+ALIGNED = "aligned"
+UNREPRESENTED = "unrepresented"
+OTHER = "other"
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.int8]
+Pattern = tuple[int, str]
+
+
+def phase_names(n_features: int, n_hidden: int) -> tuple[str, ...]:
+    """Names of all phases; the code of a phase is its place in this tuple.
+
+    The candidates of the theory come first, in their order.
+
+    Examples
+    --------
+    >>> phase_names(2, 1)[3:]
+    ('partial superposition', 'aligned', 'unrepresented', 'other')
+    """
+    theory = tuple(candidate.name for candidate in candidates(n_features, n_hidden))
+    simplex = (SIMPLEX,) if n_features > n_hidden >= 2 else ()
+    return (*theory, PARTIAL, *simplex, ALIGNED, UNREPRESENTED, OTHER)
+
+
+def _groups(linked: NDArray[np.bool_], members: list[int]) -> list[list[int]]:
+    """Split `members` into groups connected by links."""
+    groups = []
+    left = set(members)
+    while left:
+        group, frontier = set(), {min(left)}
+        while frontier:
+            group |= frontier
+            frontier = {j for i in frontier for j in left if linked[i, j]} - group
+        groups.append(sorted(group))
+        left -= group
+    return groups
+
+
+def _describe(W: Floats, dead: NDArray[np.bool_]) -> str | Pattern:
+    """Return the name of a phase, or the pattern by which to find the candidate."""
+    m, n = W.shape
+    length = np.linalg.norm(W, axis=0)
+    longest = length.max()
+    if not longest > 0.0:
+        return UNREPRESENTED
+    represented = [i for i in range(n) if length[i] >= REPRESENTED * longest and not dead[i]]
+    if len(represented) < m:
+        return UNREPRESENTED
+    gram = W.T @ W
+    cosine = gram / np.maximum(np.outer(length, length), np.finfo(float).tiny)
+    linked = np.abs(cosine) >= LINKED
+    if any(cosine[i, j] >= LINKED for i in represented for j in represented if i != j):
+        return ALIGNED
+    groups = _groups(linked, represented)
+    sizes = Counter(len(group) for group in groups)
+    if len(groups) == 1 and len(groups[0]) == m + 1 and m >= 2:
+        return SIMPLEX
+    if set(sizes) - {1, 2}:
+        return OTHER
+    if any(length[pair].min() < BALANCED * length[pair].max() for pair in groups):
+        return PARTIAL
+    last = n - 1
+    part = "dropped"
+    for group in groups:
+        if last in group:
+            part = "dedicated" if len(group) == 1 else "paired"
+    return sizes[2], part
+
+
+def _pattern(configuration: Configuration) -> Pattern:
+    W = configuration.W_array()
+    described = _describe(W, np.zeros(W.shape[1], dtype=bool))
+    if isinstance(described, str):
+        raise ValueError(f"candidate {configuration.name!r} has no pattern, but {described!r}")
+    return described
+
+
+def classify(W: ArrayLike, b: ArrayLike) -> Codes:
+    """Return the phase code of each model; the rule stands at the top of this module.
+
+    Parameters
+    ----------
+    W : array_like, shape (..., n_hidden, n_features)
+    b : array_like, shape (..., n_features)
+
+    Returns
+    -------
+    ndarray of int8, shape (...)
+        Places in `phase_names(n_features, n_hidden)`. Weights that are not finite are "other".
+
+    Examples
+    --------
+    >>> names = phase_names(2, 1)
+    >>> [names[code] for code in classify([[[1, 0]], [[0.9, -1]], [[1, -0.4]]], np.zeros((3, 2)))]
+    ['ignore last', 'superpose both', 'partial superposition']
+    """
+    W = np.asarray(W, dtype=np.float64)
+    b = np.asarray(b, dtype=np.float64)
+    m, n = W.shape[-2:]
+    names = phase_names(n, m)
+    patterns = {_pattern(candidate): candidate.name for candidate in candidates(n, m)}
+    shape = np.broadcast_shapes(W.shape[:-2], b.shape[:-1])
+    rows_W = np.broadcast_to(W, (*shape, m, n)).reshape(-1, m, n)
+    rows_dead = np.broadcast_to(is_dead(W, b), (*shape, n)).reshape(-1, n)
+    codes = np.empty(len(rows_W), dtype=np.int8)
+    for k, (weights, dead) in enumerate(zip(rows_W, rows_dead, strict=True)):
+        if not np.isfinite(weights).all():
+            name = OTHER
+        else:
+            described = _describe(weights, dead)
+            name = described if isinstance(described, str) else patterns.get(described, OTHER)
+        codes[k] = names.index(name)
+    return codes.reshape(shape)
