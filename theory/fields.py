@@ -1,0 +1,188 @@
+"""Exact arithmetic and exact signs.
+
+Vertex sums are computed in a SymPy *domain* (rationals, an algebraic number field, or rational
+functions of the symbols) and not on expressions: equality with zero is then decided by the
+arithmetic itself, and a pentagon takes a second where expressions take minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sympy
+from sympy.polys.constructor import construct_domain
+
+__all__ = ["UndecidedSignError", "decide_sign", "field_of", "tidy_algebraic"]
+
+Sample = Mapping[sympy.Symbol, Any]
+
+
+class UndecidedSignError(ValueError):
+    """The sign of an expression is needed and follows neither from assumptions nor a sample.
+
+    Attributes
+    ----------
+    expression : sympy.Expr
+        The expression whose sign is undecided.
+
+    Examples
+    --------
+    Without assumptions nobody knows on which side of the kink ``w`` lies. Declare the sign, or
+    pass a sample that picks the chamber in which the result is to hold:
+
+    >>> import sympy
+    >>> from superposition.theory import expected_loss
+    >>> w = sympy.Symbol("w")
+    >>> expected_loss([[1, w]])  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    superposition.theory.fields.UndecidedSignError: the sign of w is undecided: ...
+    >>> loss = expected_loss([[1, w]], sample={w: sympy.Rational(-1, 2)})
+    >>> loss.subs(w, sympy.Rational(-1, 3))
+    67*s**2/729 + 64*s/243
+    """
+
+    def __init__(self, expression: sympy.Expr, reason: str = "") -> None:
+        self.expression = expression
+        super().__init__(
+            f"the sign of {expression} is undecided{reason}: declare assumptions on its symbols, "
+            f"such as Symbol('w', positive=True), or pass sample={{symbol: number}} to pick the "
+            f"chamber in which the result is to hold"
+        )
+
+
+def tidy_algebraic(number: sympy.Expr) -> sympy.Expr:
+    """Return an algebraic number of degree 1 or 2 as p or p + q√d; others only expanded.
+
+    A polygon's couplings are cosines of low degree that come out of WᵀW as products of nested
+    roots. Without this the field of the couplings would contain the sines as well.
+
+    Examples
+    --------
+    >>> tidy_algebraic(sympy.sqrt(5 + 2 * sympy.sqrt(6)) * sympy.sqrt(5 - 2 * sympy.sqrt(6)))
+    1
+    """
+    number = sympy.expand(number)
+    if number.is_Rational or not (number.is_number and number.is_algebraic):
+        return number
+    x = sympy.Dummy("x")
+    polynomial = sympy.minimal_polynomial(number, x, polys=True)
+    if polynomial.degree() > 2:
+        return number
+    distances = [(abs((root - number).evalf(50)), root) for root in sympy.roots(polynomial)]
+    return sympy.expand(min(distances, key=lambda pair: pair[0])[1])
+
+
+def field_of(expressions: Iterable[sympy.Expr]) -> Any:
+    """Return the SymPy domain, a field, in which all `expressions` lie.
+
+    Examples
+    --------
+    >>> field_of([sympy.Rational(1, 2), sympy.Integer(3)])
+    QQ
+    """
+    expressions = list(expressions)
+    if all(e.is_Rational for e in expressions):
+        return sympy.QQ
+    if all(e.is_number and e.is_algebraic for e in expressions):
+        return construct_domain(expressions, extension=True, field=True)[0]
+    domain = construct_domain(expressions, field=True)[0]
+    if not domain.is_EX:
+        return domain
+    # construct_domain gives up on roots beside symbols; adjoin the roots first.
+    ground = construct_domain(_algebraic_parts(expressions), extension=True, field=True)[0]
+    free = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
+    return ground.frac_field(*free) if ground.is_Exact else domain
+
+
+def _algebraic_parts(expressions: Sequence[sympy.Expr]) -> list[sympy.Expr]:
+    parts: set[sympy.Expr] = {sympy.S.One}
+    for expression in expressions:
+        for node in sympy.preorder_traversal(expression):
+            if node.is_Pow and node.is_number and node.is_algebraic:
+                parts.add(node)
+    return sorted(parts, key=sympy.default_sort_key)
+
+
+def decide_sign(
+    expression: sympy.Expr, sample: Sample | None = None, densities: Iterable[sympy.Symbol] = ()
+) -> int:
+    """Return −1, 0 or 1 if `expression` is ≤ 0, identically 0 or ≥ 0 wherever it is defined.
+
+    Parameters
+    ----------
+    expression
+        A real expression. Zero must already be recognised for numbers outside SymPy's reach.
+    sample
+        Values of the free symbols at which the sign is read off if assumptions do not decide it.
+    densities
+        Symbols that lie in (0, 1], which SymPy's assumptions cannot say.
+
+    Raises
+    ------
+    UndecidedSignError
+        If neither decides.
+
+    Examples
+    --------
+    >>> t = sympy.Symbol("t", positive=True)
+    >>> decide_sign(-t), decide_sign(1 - t, densities=[t])
+    (-1, 1)
+    """
+    if expression.is_number:
+        return sign_of_number(expression)
+    for form in _equivalent_forms(expression, densities):
+        if form.is_zero:
+            return 0
+        if form.is_nonnegative:
+            return 1
+        if form.is_nonpositive:
+            return -1
+    if sample is None:
+        raise UndecidedSignError(expression)
+    value = expression.subs(sample)
+    if not value.is_number:
+        raise UndecidedSignError(expression, f" by the sample {dict(sample)}")
+    sign = sign_of_number(value)
+    if sign == 0:
+        # On a wall two chambers meet, and the result would hold in neither neighbourhood alone.
+        raise UndecidedSignError(expression, f" by the sample {dict(sample)}, where it is zero")
+    return sign
+
+
+def _equivalent_forms(
+    expression: sympy.Expr, densities: Iterable[sympy.Symbol]
+) -> Iterable[sympy.Expr]:
+    yield expression
+    yield sympy.expand(expression)
+    yield sympy.factor(expression)
+    present = [d for d in densities if d in expression.free_symbols]
+    if present:
+        # d = 1/(1 + t) carries t ≥ 0 to (0, 1], which turns 1 − d into a positive form.
+        odds = {d: 1 / (1 + sympy.Dummy("t", nonnegative=True)) for d in present}
+        numerator, denominator = sympy.fraction(sympy.together(expression.subs(odds)))
+        yield sympy.factor(numerator) / sympy.factor(denominator)
+        yield sympy.expand(numerator) / sympy.factor(denominator)
+
+
+def sign_of_number(number: sympy.Expr) -> int:
+    """Return the exact sign of a real number.
+
+    Rationals are compared. For others zero is decided symbolically, after which evaluation with
+    growing precision must end.
+
+    Raises
+    ------
+    UndecidedSignError
+        If SymPy can neither prove the number zero nor tell it from zero at 400 digits.
+    """
+    if number.is_Rational:
+        return int(sympy.sign(number))
+    for digits in (30, 100, 400):
+        value = number.evalf(digits, maxn=4 * digits)
+        if abs(value) > sympy.Float(10, digits) ** (-digits // 2):
+            return 1 if value > 0 else -1
+        if digits == 30 and number.equals(0):
+            return 0
+    raise UndecidedSignError(number)
