@@ -45,10 +45,10 @@ class LossAndGradient:
 
 
 @compiled
-def _linear_output(  # type: ignore[no-untyped-def]
-    output: int, couplings, e: float, bias: float, density, gradient
+def _linear_output(
+    output: int, couplings: Floats, e: float, bias: float, density: Floats, gradient: Floats
 ) -> tuple[float, float]:
-    """The loss of one output without activation: squared mean error plus variance."""
+    """Return the loss of one output without activation: squared mean error plus variance."""
     n = couplings.shape[0]
     mean_error = bias
     variance = 0.0
@@ -65,8 +65,18 @@ def _linear_output(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def model_loss_and_gradient(  # type: ignore[no-untyped-def]
-    W, b, density, importance, penalty: float, linear: bool, dW, db, gram, dgram, moments
+def model_loss_and_gradient(
+    W: Floats,
+    b: Floats,
+    density: Floats,
+    importance: Floats,
+    penalty: float,
+    linear: bool,
+    dW: Floats,
+    db: Floats,
+    gram: Floats,
+    dgram: Floats,
+    moments: Floats,
 ) -> float:
     """Return the loss of one model and overwrite `dW` (m, n) and `db` (n,) with its gradient.
 
@@ -113,8 +123,17 @@ def model_loss_and_gradient(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _batch_loss_and_gradient(  # type: ignore[no-untyped-def]
-    W, b, density, importance, penalty, linear: bool, loss, dW, db, moments
+def _batch_loss_and_gradient(
+    W: Floats,
+    b: Floats,
+    density: Floats,
+    importance: Floats,
+    penalty: Floats,
+    linear: bool,
+    loss: Floats,
+    dW: Floats,
+    db: Floats,
+    moments: Floats,
 ) -> None:
     n = W.shape[2]
     gram = np.empty((n, n))
@@ -202,7 +221,7 @@ class _PopulationLoss(torch.autograd.Function):
     """Hand the exact gradient to autograd (first derivatives only)."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, W: torch.Tensor, b: torch.Tensor, arguments: tuple[Any, ...]
     ) -> torch.Tensor:
         result = _evaluate(_to_numpy(W), _to_numpy(b), *arguments)
@@ -214,10 +233,8 @@ class _PopulationLoss(torch.autograd.Function):
         return torch.as_tensor(result.loss, dtype=W.dtype, device=W.device)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
-    def backward(  # type: ignore[override]
-        ctx: Any, upstream: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, None]:
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
         dW, db = ctx.saved_tensors
         shape_W, shape_b = ctx.shapes
         return (

@@ -1,1 +1,22 @@
-"""Placeholder."""
+"""Theory against exact optimum against trained models: datasets, agreement, figures."""
+
+from .agreement import agreement, phases_of, summarize
+from .configuration import PhaseDiagramConfiguration
+from .phases import classify, phase_names
+from .plots import draw_theory_boundaries, plot_phase_diagram
+from .storage import OtherConfigurationError, load_dataset
+from .sweep import phase_diagram
+
+__all__ = [
+    "OtherConfigurationError",
+    "PhaseDiagramConfiguration",
+    "agreement",
+    "classify",
+    "draw_theory_boundaries",
+    "load_dataset",
+    "phase_diagram",
+    "phase_names",
+    "phases_of",
+    "plot_phase_diagram",
+    "summarize",
+]
