@@ -1,0 +1,263 @@
+"""Training protocols: named, frozen descriptions of how a model is trained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final, Literal, get_args
+
+__all__ = [
+    "PROTOCOLS",
+    "Normal",
+    "Protocol",
+    "XavierNormal",
+    "Zero",
+    "resolve_protocol",
+]
+
+OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
+Schedule = Literal["constant", "cosine"]
+Reduction = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True)
+class Zero:
+    """All entries start at zero."""
+
+    def standard_deviation(self, n_features: int, n_hidden: int) -> float:
+        """Return 0, whatever the sizes."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class Normal:
+    """Entries start as independent N(0, std²).
+
+    Raises
+    ------
+    ValueError
+        If `std` is negative or not finite.
+
+    Examples
+    --------
+    >>> Normal(1.5).standard_deviation(n_features=2, n_hidden=1)
+    1.5
+    """
+
+    std: float
+
+    def __post_init__(self) -> None:
+        _require("std", self.std, "finite and at least 0", self.std >= 0)
+
+    def standard_deviation(self, n_features: int, n_hidden: int) -> float:
+        """Return `std`, whatever the sizes."""
+        return self.std
+
+
+@dataclass(frozen=True)
+class XavierNormal:
+    """Entries start as independent N(0, 2/(m + n)), the fans of one model's (m, n) weights.
+
+    Glorot and Bengio 2010, equation 12, for a normal law. Implementations that hand a whole pack
+    of models to `torch.nn.init.xavier_normal_` count the models as a fan and start too small.
+
+    Examples
+    --------
+    >>> XavierNormal().standard_deviation(n_features=5, n_hidden=3)
+    0.5
+    """
+
+    def standard_deviation(self, n_features: int, n_hidden: int) -> float:
+        """Return √(2/(m + n))."""
+        return math.sqrt(2 / (n_hidden + n_features))
+
+
+Initialization = Zero | Normal | XavierNormal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How to train: optimiser, schedule, amount of data, and where to start.
+
+    The objective of a step is the mean over the batch of Σ_i I_i (x_i − x̂_i)², plus the
+    interference penalty if there is one, all divided by n if `reduction` is "mean". That scale
+    matters where the optimiser is not scale-free: SGD's learning rate, Adam's `eps`, and the
+    strength of the weight decay against the loss.
+
+    Attributes
+    ----------
+    name : str
+    optimizer : {"sgd", "adam", "adamw", "rmsprop"}
+        With the meaning of `torch.optim`. The tied W is one parameter; W and b have one group.
+    learning_rate : float
+        Positive.
+    steps, batch_size : int
+        At least 1. Every step has fresh data, drawn per model, per example and per feature.
+    schedule : {"constant", "cosine"}
+        "cosine" multiplies the learning rate of step t by (1 + cos(πt/steps))/2.
+    weight_init, bias_init : Zero, Normal or XavierNormal
+    reduction : {"sum", "mean"}
+        Over features. "sum" is the convention of this package.
+    weight_decay : float
+        Decoupled, of W and b, and of "adamw" only: the other optimisers accept 0 only, so that
+        no loss is changed silently.
+    momentum : float
+        In [0, 1); of "sgd" and "rmsprop".
+    betas : (float, float)
+        In [0, 1); of "adam" and "adamw".
+    alpha : float
+        In [0, 1); smoothing of "rmsprop".
+    eps : float
+        Positive; of all but "sgd".
+    source : str
+        Where the protocol comes from, or how it was chosen.
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+
+    Examples
+    --------
+    Derive a protocol from a named one:
+
+    >>> from dataclasses import replace
+    >>> short = replace(PROTOCOLS["roe2023"], name="roe2023-short", steps=100)
+    >>> short.optimizer, short.steps, short.learning_rate_at(50)
+    ('adam', 100, 0.01)
+    """
+
+    name: str
+    optimizer: OptimizerName
+    learning_rate: float
+    steps: int
+    batch_size: int
+    schedule: Schedule = "constant"
+    weight_init: Initialization = field(default_factory=XavierNormal)
+    bias_init: Initialization = field(default_factory=Zero)
+    reduction: Reduction = "sum"
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    alpha: float = 0.99
+    eps: float = 1e-8
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        _require_name("optimizer", self.optimizer, get_args(OptimizerName))
+        _require_name("schedule", self.schedule, get_args(Schedule))
+        _require_name("reduction", self.reduction, get_args(Reduction))
+        for name in ("steps", "batch_size"):
+            value = getattr(self, name)
+            whole = isinstance(value, int) and not isinstance(value, bool)
+            _require(name, value, "an integer of at least 1", whole and value >= 1)
+        _require("learning_rate", self.learning_rate, "finite and above 0", self.learning_rate > 0)
+        _require("eps", self.eps, "finite and above 0", self.eps > 0)
+        for name in ("momentum", "alpha"):
+            value = getattr(self, name)
+            _require(name, value, "in [0, 1)", 0 <= value < 1)
+        if len(self.betas) != 2:
+            raise ValueError(f"betas must be two numbers, got {self.betas!r}")
+        for value in self.betas:
+            _require("betas", value, "in [0, 1)", 0 <= value < 1)
+        _require("weight_decay", self.weight_decay, "finite and at least 0", self.weight_decay >= 0)
+        if self.weight_decay and self.optimizer != "adamw":
+            raise ValueError(
+                f"weight_decay is decoupled and needs optimizer='adamw', got {self.weight_decay} "
+                f"with {self.optimizer!r}"
+            )
+        for name in ("weight_init", "bias_init"):
+            value = getattr(self, name)
+            if not isinstance(value, Initialization):
+                raise ValueError(
+                    f"{name} must be Zero(), Normal(std) or XavierNormal(), got {value!r}"
+                )
+
+    def learning_rate_at(self, step: int) -> float:
+        """Learning rate of the update of `step`, counted from 0."""
+        if self.schedule == "constant":
+            return self.learning_rate
+        return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+
+
+def _require(name: str, value: float, requirement: str, satisfied: bool) -> None:
+    if not (satisfied and math.isfinite(value)):
+        raise ValueError(f"{name} must be {requirement}, got {value!r}")
+
+
+def _require_name(name: str, value: str, accepted: tuple[str, ...]) -> None:
+    if value not in accepted:
+        raise ValueError(f"{name} must be one of {', '.join(accepted)}, got {value!r}")
+
+
+PROTOCOLS: Final = MappingProxyType(
+    {
+        protocol.name: protocol
+        for protocol in (
+            Protocol(
+                name="annealed",
+                optimizer="adam",
+                learning_rate=0.03,
+                steps=3000,
+                batch_size=64,
+                schedule="cosine",
+                weight_init=XavierNormal(),
+                bias_init=Zero(),
+                source="this package; chosen by measurement",
+            ),
+            Protocol(
+                name="elhage2022",
+                optimizer="adamw",
+                learning_rate=1e-3,
+                steps=10_000,
+                batch_size=1024,
+                weight_init=XavierNormal(),
+                bias_init=Zero(),
+                reduction="mean",
+                weight_decay=0.01,
+                source=(
+                    "Elhage et al. 2022, Toy Models of Superposition, defaults of the training "
+                    "notebook: AdamW with PyTorch's default weight decay of 0.01 on W and b, and "
+                    "the mean over features of the weighted squared error. The Xavier fans are "
+                    "those of one model; the notebook's fans also count the models of a pack."
+                ),
+            ),
+            Protocol(
+                name="roe2023",
+                optimizer="adam",
+                learning_rate=1e-2,
+                steps=6000,
+                batch_size=64,
+                weight_init=Normal(1.5),
+                bias_init=Normal(0.5),
+                source=(
+                    "Roe's replication, ReLU models of figure 12, on the data that its text "
+                    "describes: a fresh mask per example and per feature."
+                ),
+            ),
+        )
+    }
+)
+
+
+def resolve_protocol(protocol: str | Protocol) -> Protocol:
+    """Return the protocol of that name, or the protocol itself.
+
+    Raises
+    ------
+    ValueError
+        If the name is none of `PROTOCOLS`.
+
+    Examples
+    --------
+    >>> resolve_protocol("roe2023").batch_size
+    64
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
+    if protocol not in PROTOCOLS:
+        raise ValueError(
+            f"protocol must be a Protocol or one of {', '.join(PROTOCOLS)}, got {protocol!r}"
+        )
+    return PROTOCOLS[protocol]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from superposition.numerics.protocols import (
+    PROTOCOLS,
+    Normal,
+    Protocol,
+    XavierNormal,
+    Zero,
+    resolve_protocol,
+)
+
+
+def test_names_are_keys() -> None:
+    assert set(PROTOCOLS) == {"annealed", "elhage2022", "roe2023"}
+    for name, protocol in PROTOCOLS.items():
+        assert protocol.name == name
+        assert resolve_protocol(name) is protocol
+        assert protocol.source
+
+
+def test_elhage2022_is_as_stated() -> None:
+    protocol = PROTOCOLS["elhage2022"]
+    assert (protocol.optimizer, protocol.learning_rate) == ("adamw", 1e-3)
+    assert (protocol.steps, protocol.batch_size) == (10_000, 1024)
+    assert (protocol.weight_decay, protocol.reduction) == (0.01, "mean")
+    assert (protocol.weight_init, protocol.bias_init) == (XavierNormal(), Zero())
+    assert (protocol.schedule, protocol.betas, protocol.eps) == ("constant", (0.9, 0.999), 1e-8)
+
+
+def test_roe2023_is_as_stated() -> None:
+    protocol = PROTOCOLS["roe2023"]
+    assert (protocol.optimizer, protocol.learning_rate) == ("adam", 1e-2)
+    assert (protocol.steps, protocol.batch_size) == (6000, 64)
+    assert (protocol.weight_init, protocol.bias_init) == (Normal(1.5), Normal(0.5))
+    assert (protocol.schedule, protocol.weight_decay) == ("constant", 0)
+
+
+def test_no_weight_decay_unless_stated() -> None:
+    decays = {name for name, protocol in PROTOCOLS.items() if protocol.weight_decay}
+    assert decays == {"elhage2022"}
+    adamw = Protocol(name="x", optimizer="adamw", learning_rate=1e-3, steps=1, batch_size=1)
+    assert adamw.weight_decay == 0
+
+
+def test_xavier_fans_are_those_of_one_model() -> None:
+    assert XavierNormal().standard_deviation(n_features=2, n_hidden=1) == math.sqrt(2 / 3)
+    assert XavierNormal().standard_deviation(n_features=20, n_hidden=5) == math.sqrt(2 / 25)
+
+
+def test_schedules() -> None:
+    constant = PROTOCOLS["roe2023"]
+    assert {constant.learning_rate_at(step) for step in (0, 17, 5999)} == {1e-2}
+    cosine = replace(constant, schedule="cosine")
+    rates = [cosine.learning_rate_at(step) for step in (0, 3000, 6000)]
+    assert rates == pytest.approx([1e-2, 5e-3, 0], abs=1e-18)
+
+
+def test_protocols_are_frozen() -> None:
+    protocol: Any = PROTOCOLS["annealed"]
+    with pytest.raises(FrozenInstanceError):
+        protocol.steps = 1
+    table: Any = PROTOCOLS
+    with pytest.raises(TypeError):
+        table["mine"] = protocol
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "lion"}, "optimizer must be one of sgd, adam, adamw, rmsprop, got 'lion'"),
+        ({"schedule": "linear"}, "schedule must be one of constant, cosine, got 'linear'"),
+        ({"reduction": "max"}, "reduction must be one of sum, mean, got 'max'"),
+        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
+        ({"steps": 1.5}, "steps must be an integer of at least 1, got 1.5"),
+        ({"batch_size": True}, "batch_size must be an integer of at least 1, got True"),
+        ({"learning_rate": 0.0}, "learning_rate must be finite and above 0, got 0.0"),
+        ({"learning_rate": math.inf}, "learning_rate must be finite and above 0, got inf"),
+        ({"learning_rate": math.nan}, "learning_rate must be finite and above 0, got nan"),
+        ({"eps": -1.0}, "eps must be finite and above 0, got -1.0"),
+        ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
+        ({"alpha": -0.1}, r"alpha must be in \[0, 1\), got -0.1"),
+        ({"betas": (0.9, 1.0)}, r"betas must be in \[0, 1\), got 1.0"),
+        ({"betas": (0.9,)}, r"betas must be two numbers, got \(0.9,\)"),
+        ({"weight_decay": -0.1}, "weight_decay must be finite and at least 0, got -0.1"),
+        ({"weight_decay": 0.1}, "weight_decay is decoupled and needs optimizer='adamw', got 0.1"),
+        ({"weight_init": 1.0}, r"weight_init must be Zero\(\), Normal\(std\) or XavierNormal\(\)"),
+        ({"bias_init": None}, "bias_init must be .*, got None"),
+    ],
+)
+def test_bad_values(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(PROTOCOLS["roe2023"], **changes)
+
+
+def test_bad_standard_deviation() -> None:
+    with pytest.raises(ValueError, match="std must be finite and at least 0, got -1"):
+        Normal(-1)
+
+
+def test_unknown_name_lists_the_known() -> None:
+    with pytest.raises(ValueError, match="annealed, elhage2022, roe2023, got 'adam'"):
+        resolve_protocol("adam")
