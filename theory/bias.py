@@ -11,12 +11,14 @@ resultants). One rational sample then decides for its whole cell.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import sympy
 
 from ..model import Activation
@@ -36,8 +38,10 @@ __all__ = [
 beta = sympy.Symbol("beta", real=True)
 """The bias while it is a variable."""
 
+_SAMPLES = (sympy.Rational(1, 2), sympy.Rational(1, 10), sympy.Rational(9, 10))
+
 _DIGITS = 60
-"""Precision at which candidates of one cell are compared; they are exact numbers."""
+"""Precision at which exact candidates are compared; half of the digits decide equality."""
 
 
 class UnsolvedBiasError(ValueError):
@@ -151,6 +155,24 @@ class OptimalBias:
         """The minimal error; a Piecewise in the density if there are several regimes."""
         return self._by_density([regime.loss for regime in self.regimes])
 
+    def relabelled(self, output: int, order: Sequence[int]) -> OptimalBias:
+        """Return the same minimum for another output, whose feature order[j] was feature j."""
+
+        def renamed(piece: BiasPiece) -> BiasPiece:
+            terms = (
+                replace(term, active=tuple(sorted(order[j] for j in term.active)))
+                for term in piece.terms
+            )
+            ordered = sorted(terms, key=lambda term: (len(term.active), term.active))
+            return replace(piece, terms=tuple(ordered))
+
+        return OptimalBias(
+            output,
+            self.density,
+            tuple(map(renamed, self.pieces)),
+            tuple(replace(regime, piece=renamed(regime.piece)) for regime in self.regimes),
+        )
+
     def _by_density(self, values: Sequence[sympy.Expr]) -> sympy.Expr:
         ends = [self.density <= regime.density_range.end for regime in self.regimes[:-1]]
         return sympy.Piecewise(*zip(values, [*ends, True], strict=True))
@@ -164,15 +186,20 @@ class _Candidate:
     equation: sympy.Poly
     loss: sympy.Poly
 
+    @property
+    def degree(self) -> int:
+        """Degree in β of the equation."""
+        return int(self.equation.degree(beta))
+
 
 @dataclass(frozen=True)
 class _Point:
-    """A candidate at one density: its `rank`-th root."""
+    """A candidate at one density, with the values by which points are compared."""
 
     candidate: _Candidate
-    rank: int
     bias: sympy.Expr
-    loss: sympy.Expr
+    bias_value: sympy.Float
+    loss_value: sympy.Float
 
 
 def minimise_bias(
@@ -282,39 +309,47 @@ def _finite_ends(piece: BiasPiece) -> list[sympy.Expr]:
 def _points(candidate: _Candidate, density: sympy.Symbol | None, value: Any) -> Iterator[_Point]:
     """Yield the candidate's roots on its piece at one density, closed at the ends."""
     at = {} if density is None else {density: value}
-    equation = sympy.Poly(candidate.equation.as_expr().subs(at), beta)
+    equation = sympy.Poly(candidate.equation.as_expr().subs(at), beta, extension=True)
+    loss = candidate.loss.as_expr().subs(at)
+    for root in _real_roots(equation, candidate.piece):
+        approximation = root.evalf(_DIGITS)
+        yield _Point(
+            candidate, root, approximation, loss.evalf(_DIGITS, subs={beta: approximation})
+        )
+
+
+def _real_roots(equation: sympy.Poly, piece: BiasPiece) -> list[sympy.Expr]:
+    """Return the distinct real roots on the piece."""
     if equation.is_ground:
-        return
-    for rank, root in enumerate(_real_roots(equation)):
-        if candidate.piece.lower <= root <= candidate.piece.upper:
-            loss = candidate.loss.as_expr().subs(at).subs(beta, root)
-            yield _Point(candidate, rank, root, loss)
-
-
-def _real_roots(equation: sympy.Poly) -> list[sympy.Expr]:
-    """Return the distinct real roots, ascending, also over an algebraic number field."""
+        return []
     if equation.degree() == 1:
         slope, constant = equation.all_coeffs()
-        return [sympy.radsimp(-constant / slope)]
-    if equation.domain.is_QQ or equation.domain.is_ZZ:
-        return sorted(set(equation.real_roots()), key=lambda root: root.evalf(_DIGITS))
-    equation = sympy.Poly(equation.as_expr(), beta, extension=True)
-    # The norm has the conjugates' roots as well; the equation's own ones make it vanish.
-    roots = real_roots_between([equation], -sympy.oo, sympy.oo)
-    return [root for root in roots if _vanishes(equation.as_expr().subs(beta, root))]
+        root = sympy.radsimp(-constant / slope)
+        return [root] if piece.lower <= root <= piece.upper else []
+    # Roots at the ends are left out because the ends are candidates themselves.
+    roots = real_roots_between([equation], piece.lower, piece.upper)
+    if not equation.domain.is_AlgebraicField:
+        return roots
+    # Over a number field these are the conjugates' roots as well; its own make it vanish.
+    expression = equation.as_expr()
+    return [
+        root
+        for root in roots
+        if _vanishes(expression.evalf(_DIGITS, subs={beta: root.evalf(_DIGITS)}))
+    ]
 
 
-def _vanishes(number: sympy.Expr) -> bool:
-    return bool(abs(number.evalf(_DIGITS)) < sympy.Float(10, _DIGITS) ** (-_DIGITS // 2))
+def _vanishes(value: sympy.Float) -> bool:
+    """Say whether an exact number, evaluated to `_DIGITS` digits, is zero to half of them."""
+    return bool(abs(value) < sympy.Float(10, _DIGITS) ** (-_DIGITS // 2))
 
 
 def _lowest(points: Sequence[_Point]) -> _Point:
     """Return the lowest point; of equal ones the one with the simplest equation."""
-    values = [(point.loss.evalf(_DIGITS), point) for point in points]
-    least = min(value for value, _ in values)
-    # Exact numbers that agree to 30 digits are taken for equal, and then either will do.
-    tied = [point for value, point in values if value - least < sympy.Float(10, _DIGITS) ** -30]
-    return min(tied, key=lambda point: point.candidate.equation.degree(beta))
+    least = min(point.loss_value for point in points)
+    # Values that agree to 30 digits are taken for equal, and then either point will do.
+    tied = [point for point in points if _vanishes(point.loss_value - least)]
+    return min(tied, key=lambda point: point.candidate.degree)
 
 
 def _minimise_at(index: int, pieces: tuple[BiasPiece, ...], density: sympy.Expr) -> OptimalBias:
@@ -323,10 +358,12 @@ def _minimise_at(index: int, pieces: tuple[BiasPiece, ...], density: sympy.Expr)
     ]
     best = _lowest(points)
     equation = best.candidate.equation
+    # Reduced by the equation that the bias solves, the loss is of lower degree in it.
+    loss = best.candidate.loss.rem(equation).as_expr().subs(beta, best.bias)
     regime = BiasRegime(
         sympy.FiniteSet(density),
         best.bias,
-        sympy.expand(best.loss) if equation.degree() <= 2 else best.loss,
+        sympy.expand(loss) if equation.degree() <= 2 else loss,
         equation.as_expr(),
         best.candidate.piece,
     )
@@ -338,6 +375,8 @@ def _minimise_by_cells(output: Output, density: sympy.Expr) -> OptimalBias:
     d = sympy.Dummy("d", positive=True)
     densities = tuple(d if entry == density else entry for entry in output.densities)
     pieces = tuple(_pieces(replace(output, densities=densities)))
+    for sample in _SAMPLES:
+        _refuse_early(output.index, pieces, d, sample)
     candidates = _candidates(pieces, d)
     regimes: list[BiasRegime] = []
     for cell in cells(_structure(candidates, d), sympy.S.Zero, sympy.S.One):
@@ -373,6 +412,32 @@ def _substitute(piece: BiasPiece, d: sympy.Symbol, density: sympy.Expr) -> BiasP
     return replace(piece, loss=piece.loss.subs(d, density), terms=terms)
 
 
+def _refuse_early(
+    index: int, pieces: Sequence[BiasPiece], d: sympy.Symbol, sample: sympy.Rational
+) -> None:
+    """Raise if at one density the minimiser plainly solves an equation of higher degree.
+
+    Only a shortcut: the cells would come to the same end, after minutes if there are many pieces.
+    """
+    lowest = (math.inf, math.nan, pieces[0])
+    for piece in pieces:
+        loss = sympy.Poly(piece.loss.subs(d, sample), beta)
+        coefficients = [float(c) for c in loss.all_coeffs()]
+        lower, upper = float(piece.lower), float(piece.upper)
+        roots = np.roots(np.polyder(np.array(coefficients)))
+        inside = [x.real for x in roots if abs(x.imag) < 1e-9 and lower < x.real < upper]
+        for x in [*inside, *map(float, _finite_ends(piece))]:
+            lowest = min(lowest, (float(np.polyval(coefficients, x)), x, piece), key=lambda t: t[0])
+    _, minimiser, piece = lowest
+    if any(abs(minimiser - float(end)) < 1e-6 for end in _finite_ends(piece)):
+        return
+    for candidate in _candidates([piece], d):
+        at_sample = candidate.equation.as_expr().subs(d, sample)
+        if abs(float(at_sample.subs(beta, minimiser))) < 1e-6 and candidate.degree > 2:
+            cell = Cell(sample, sample, sample)
+            raise _unsolved(index, cell, candidate, d)
+
+
 def _structure(candidates: Sequence[_Candidate], d: sympy.Symbol) -> Iterator[sympy.Poly]:
     """Yield the polynomials in d between whose roots every candidate's roots keep their order."""
     for candidate in candidates:
@@ -394,7 +459,7 @@ def _decide(
     """Return the lowest candidate on the cell, or on the parts into which crossings cut it."""
     points = [p for c in candidates for p in _points(c, d, cell.sample)]
     best = _lowest(points)
-    rivals = {p.candidate for p in points if not _vanishes(p.bias - best.bias)}
+    rivals = {p.candidate for p in points if not _vanishes(p.bias_value - best.bias_value)}
     crossings = [_crossing(best.candidate, rival, d) for rival in rivals]
     parts = cells(crossings, cell.lower, cell.upper)
     if len(parts) == 1:
@@ -418,17 +483,13 @@ def _crossing(first: _Candidate, second: _Candidate, d: sympy.Symbol) -> sympy.P
 def _solve(index: int, cell: Cell, best: _Point, d: sympy.Symbol) -> BiasRegime:
     equation = best.candidate.equation
     piece = best.candidate.piece
-    degree = equation.degree(beta)
+    degree = best.candidate.degree
     if degree > 2:
-        raise UnsolvedBiasError(
-            index,
-            f"for densities between {cell.lower} and {cell.upper} it is the root of a polynomial "
-            f"of degree {degree} on [{piece.lower}, {piece.upper}], "
-            f"{equation.as_expr().subs(d, sympy.Symbol('density'))} = 0",
-            equation.as_expr(),
-        )
+        raise _unsolved(index, cell, best.candidate, d)
     solutions = sympy.roots(sympy.Poly(equation.as_expr(), beta), multiple=True)
-    bias = min(solutions, key=lambda root: abs((root.subs(d, cell.sample) - best.bias).evalf(30)))
+    bias = min(
+        solutions, key=lambda root: abs((root.subs(d, cell.sample) - best.bias_value).evalf(30))
+    )
     loss = sympy.expand(best.candidate.loss.as_expr().subs(beta, bias))
     return BiasRegime(
         sympy.Interval(cell.lower, cell.upper),
@@ -436,4 +497,20 @@ def _solve(index: int, cell: Cell, best: _Point, d: sympy.Symbol) -> BiasRegime:
         sympy.simplify(loss) if degree == 2 else sympy.expand(sympy.cancel(loss)),
         equation.as_expr(),
         piece,
+    )
+
+
+def _unsolved(index: int, cell: Cell, candidate: _Candidate, d: sympy.Symbol) -> UnsolvedBiasError:
+    where = (
+        f"at density {cell.sample}"
+        if cell.lower == cell.upper
+        else f"for densities between {cell.lower.evalf(6)} and {cell.upper.evalf(6)}"
+    )
+    equation = candidate.equation.as_expr().subs(d, sympy.Symbol("density", positive=True))
+    piece = candidate.piece
+    return UnsolvedBiasError(
+        index,
+        f"{where} it is the root of a polynomial of degree {candidate.degree} on "
+        f"[{piece.lower}, {piece.upper}], {equation} = 0",
+        equation,
     )

@@ -229,7 +229,7 @@ def _output_loss(
 ) -> OutputLoss:
     couplings = tuple(row)
     if bias is OPTIMAL:
-        optimum = minimise_bias(index, couplings, densities, activation)
+        optimum = _shared_optimum(index, couplings, densities, activation, cache)
         return OutputLoss(index, importance, couplings, optimum.bias, optimum.loss, (), optimum)
     field = field_of([*couplings, bias])
     output = Output(index, field, tuple(map(field.from_sympy, couplings)), densities, activation)
@@ -242,6 +242,25 @@ def _output_loss(
     )
     loss = weighted_sum(terms)
     return OutputLoss(index, importance, couplings, bias, loss, terms, None)
+
+
+def _shared_optimum(
+    index: int,
+    couplings: tuple[sympy.Expr, ...],
+    densities: tuple[sympy.Expr, ...],
+    activation: Activation,
+    cache: dict[Any, Any],
+) -> OptimalBias:
+    """Minimise over the bias once for all outputs that differ by the order of the features."""
+    inputs = list(zip(couplings, densities, strict=True))
+    others = [j for j in range(len(inputs)) if j != index]
+    order = [index, *sorted(others, key=lambda j: str(inputs[j]))]
+    key = tuple(inputs[j] for j in order)
+    if key not in cache:
+        ordered = tuple(zip(*key, strict=True))
+        cache[key] = minimise_bias(0, ordered[0], ordered[1], activation)
+    optimum: OptimalBias = cache[key]
+    return optimum.relabelled(index, order)
 
 
 def weighted_sum(terms: Sequence[ActiveSetTerm]) -> sympy.Expr:
@@ -332,9 +351,5 @@ def optimal_bias(
     if isinstance(output, bool) or not isinstance(output, int) or not 0 <= output < n_features:
         raise ValueError(f"output must be a feature 0, …, {n_features - 1}, got {output!r}")
     gram = (weights.T * weights).applyfunc(tidy_algebraic)
-    return minimise_bias(
-        output,
-        tuple(gram.row(output)),
-        read_density(density, n_features),
-        check_activation(activation),
-    )
+    densities = read_density(density, n_features)
+    return minimise_bias(output, tuple(gram.row(output)), densities, check_activation(activation))
