@@ -1,6 +1,7 @@
 """Theory against exact optimum against trained models: datasets, agreement, figures."""
 
 from .agreement import agreement, phases_of, summarize
+from .checks import Check, verify
 from .configuration import PhaseDiagramConfiguration
 from .phases import classify, phase_names
 from .plots import draw_theory_boundaries, plot_phase_diagram
@@ -8,6 +9,7 @@ from .storage import OtherConfigurationError, load_dataset
 from .sweep import phase_diagram
 
 __all__ = [
+    "Check",
     "OtherConfigurationError",
     "PhaseDiagramConfiguration",
     "agreement",
@@ -19,4 +21,5 @@ __all__ = [
     "phases_of",
     "plot_phase_diagram",
     "summarize",
+    "verify",
 ]

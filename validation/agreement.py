@@ -165,9 +165,11 @@ def agreement(dataset: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
         ``confusion`` (pair, first_phase, second_phase), and the mean displacement of each phase's
         lower and upper edge in density and in log10 r, at a resolution of one grid step. "trained"
         is the replica with the lowest exact loss. ``*_low`` and ``*_high`` bound 95 % intervals
-        over a bootstrap that resamples the replicas, jointly at all points; for theory against
+        by a bootstrap that resamples the replicas, jointly at all points; for theory against
         optimum, in which nothing is sampled, they equal the value. A resampled set of K replicas
-        holds about 0.63 K different ones, so that the intervals lean to the side of fewer replicas.
+        holds about 0.63 K different ones and its best is a little worse, so that the percentile
+        interval leans to the side of fewer replicas; it is extended to the value itself where it
+        would leave it out, and is conservative on the other side.
         Also ``replica_agreement``, the share of all replicas in the optimum's phase, and
         ``stuck_fraction``, the mean over the grid.
 
@@ -221,7 +223,8 @@ def agreement(dataset: xr.Dataset, *, seed: int = 0) -> xr.Dataset:
     for name, value in values.items():
         dims = _EDGE_DIMS[: value.ndim]
         draws = np.array([draw[name] for draw in resampled])
-        low, high = (_quantile(draws, level) for level in (tail, 1 - tail))
+        low = np.fmin(_quantile(draws, tail), value)
+        high = np.fmax(_quantile(draws, 1 - tail), value)
         result[name] = (dims, value, {"long_name": _LONG_NAMES[name]})
         result[f"{name}_low"] = (dims, low, {"long_name": f"{_LONG_NAMES[name]}, lower bound"})
         result[f"{name}_high"] = (dims, high, {"long_name": f"{_LONG_NAMES[name]}, upper bound"})

@@ -11,6 +11,10 @@ The rule, for weights W and biases b. Lengths ρ_i = ‖W_i‖ are relative to t
 4. Dedicated features and antipodal pairs only: the candidate of the theory with as many pairs in
    which the last feature has the same part. Anything else: "other".
 
+At density 1 the inputs x and 1 − x have the same law. Flipping the sign of columns of W, with a
+shift of the biases, then changes nothing, and "aligned" and antipodal weights are one model:
+among the flipped copies the phase that is named first counts.
+
 The numbers are not tuned to make maps agree. Across every first-order transition between
 antipodal pair and partial superposition the ratio of lengths jumps over 0.65 (from 0.74 or more
 to 0.56 or less; `tests/validation/test_phases.py` measures it). Where the short column grows from
@@ -20,6 +24,7 @@ zero continuously, any threshold is a convention, and 0.1 is below what the sour
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -110,13 +115,38 @@ def _pattern(configuration: Configuration) -> Pattern:
     return described
 
 
-def classify(W: ArrayLike, b: ArrayLike) -> Codes:
+def flip_columns(W: Floats, b: Floats, signs: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Flip the signs of columns of W so that the loss at density 1 stays what it is.
+
+    Replacing x_j by 1 − x_j in the outputs i ≠ j undoes the flip of column j up to a constant,
+    which the bias takes: b_i + G_ij for i ≠ j, and for output j, in which all others are
+    replaced, b_j + Σ_{k≠j} G_jk. Parameters are W (..., m, n), b (..., n) and n signs ±1.
+
+    Examples
+    --------
+    >>> flip_columns(np.array([[1.0, -0.5]]), np.array([0.25, 0.5]), (1, -1))
+    (array([[1. , 0.5]]), array([-0.25,  0.  ]))
+    """
+    for j, sign in enumerate(signs):
+        if sign < 0:
+            coupling = np.swapaxes(W, -1, -2) @ W
+            shift = coupling[..., :, j].copy()
+            shift[..., j] = coupling[..., j, :].sum(axis=-1) - coupling[..., j, j]
+            flip = np.ones(W.shape[-1])
+            flip[j] = -1.0
+            W, b = W * flip, b + shift
+    return W, b
+
+
+def classify(W: ArrayLike, b: ArrayLike, density: ArrayLike = 0.0) -> Codes:
     """Return the phase code of each model; the rule stands at the top of this module.
 
     Parameters
     ----------
     W : array_like, shape (..., n_hidden, n_features)
     b : array_like, shape (..., n_features)
+    density : array_like, shape (...)
+        Only whether it is 1 matters.
 
     Returns
     -------
@@ -131,6 +161,19 @@ def classify(W: ArrayLike, b: ArrayLike) -> Codes:
     """
     W = np.asarray(W, dtype=np.float64)
     b = np.asarray(b, dtype=np.float64)
+    n = W.shape[-1]
+    codes = _classify(W, b)
+    dense = np.broadcast_to(np.asarray(density) == 1.0, codes.shape)
+    if dense.any():
+        at_one_W = np.broadcast_to(W, (*codes.shape, *W.shape[-2:]))[dense]
+        at_one_b = np.broadcast_to(b, (*codes.shape, n))[dense]
+        flips = [(1, *signs) for signs in product((1, -1), repeat=n - 1)]
+        copies = [_classify(*flip_columns(at_one_W, at_one_b, signs)) for signs in flips]
+        codes[dense] = np.min(copies, axis=0)
+    return codes
+
+
+def _classify(W: Floats, b: Floats) -> Codes:
     m, n = W.shape[-2:]
     names = phase_names(n, m)
     patterns = {_pattern(candidate): candidate.name for candidate in candidates(n, m)}

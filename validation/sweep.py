@@ -82,8 +82,7 @@ def _optimum(
 ) -> dict[str, Any]:
     """Search the exact optimum at every point; among equal minima take the phase named first.
 
-    Such ties are symmetries. At density 1, for example, x and 1 − x have the same law, so that the
-    sign of a column of W can be flipped (with a shift of the biases) at no cost.
+    Such ties are symmetries.
     """
     n, m = configuration.n_features, configuration.n_hidden
     starts_W, starts_b = random_starts(n, m, configuration.starts, configuration.seed)
@@ -100,7 +99,9 @@ def _optimum(
     lowest = found.loss.min(axis=-1, keepdims=True)
     tied = found.loss <= lowest * (1 + _TIED)
     phase = np.full(shape, np.iinfo(np.int8).max, dtype=np.int8)
-    phase[tied] = classify(found.W[tied], found.b[tied])
+    phase[tied] = classify(
+        found.W[tied], found.b[tied], np.broadcast_to(density[..., np.newaxis], shape)[tied]
+    )
     best = phase.argmin(axis=-1)
 
     def of_best(values: NDArray[Any]) -> NDArray[Any]:
@@ -150,7 +151,7 @@ def _trained(
     }
     loss = population_loss(W, b, **arguments)
     settled = descend(W, b, **arguments)
-    phase = classify(result.W, result.b)
+    phase = classify(result.W, result.b, arguments["density"])
     loss = np.where(sound, loss, np.inf)
     best = loss.argmin(axis=-1)[..., np.newaxis]
     return {

@@ -1,0 +1,116 @@
+"""The naming of phases. Oracles: hand-made weights, symmetries of the loss, exact minima."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from numpy.typing import NDArray
+
+from superposition.numerics import descend, population_loss, random_starts
+from superposition.theory import candidates, regular_simplex
+from superposition.validation import classify, phase_names
+from superposition.validation.phases import BALANCED, flip_columns
+
+Floats = NDArray[np.float64]
+
+
+def name_of(W: object, b: object = None, density: float = 0.0) -> str:
+    weights = np.array(W, dtype=float)
+    bias = np.zeros(weights.shape[1]) if b is None else np.array(b, dtype=float)
+    code = int(classify(weights, bias, density))
+    return phase_names(weights.shape[1], weights.shape[0])[code]
+
+
+@pytest.mark.parametrize(
+    ("W", "b", "expected"),
+    [
+        ([[1, 0]], None, "ignore last"),
+        ([[-1, 0.05]], None, "ignore last"),
+        ([[0, 1]], None, "ignore first"),
+        ([[1, -1]], None, "superpose both"),
+        ([[-0.9, 1.1]], None, "superpose both"),
+        ([[1, -0.4]], None, "partial superposition"),
+        ([[1, 0.4]], None, "aligned"),
+        ([[0, 0]], None, "unrepresented"),
+        ([[0.2, 0.4]], [-0.5, -0.9], "unrepresented"),  # both outputs are dead
+        ([[1, 0, 0], [0, 1, -1]], None, "superpose last two"),
+        ([[1, -1, 0], [0, 0, 1]], None, "superpose first two"),
+        ([[1, 0, -1], [0, 1, 0]], None, "superpose last two"),
+        ([[0, 1, 0], [0, 0, 1]], None, "ignore first"),
+        ([[1, 0, 0], [0, 0, 1]], None, "ignore first"),
+        ([[1, 0, 0], [0, 1, -0.5]], None, "partial superposition"),
+        ([[1, 0, 0], [0, 0, 0]], None, "unrepresented"),
+        ([[np.nan, 1]], None, "other"),
+    ],
+)
+def test_hand_made_weights(W: object, b: object, expected: str) -> None:
+    assert name_of(W, b) == expected
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 1), (3, 2), (4, 2), (5, 2), (5, 4), (6, 3)])
+def test_every_candidate_is_its_own_phase(n: int, m: int) -> None:
+    for candidate in candidates(n, m):
+        assert name_of(candidate.W_array()) == candidate.name
+
+
+def test_triangle_is_the_simplex() -> None:
+    assert name_of(regular_simplex(2).W_array()) == "simplex"
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.integers(0, 10**6))
+def test_phase_has_the_symmetries_of_the_loss(seed: int) -> None:
+    """Rotations of the hidden space, and exchanges of the first features, keep the phase."""
+    rng = np.random.default_rng(seed)
+    n, m = [(2, 1), (3, 2), (4, 2)][seed % 3]
+    W, b = rng.normal(size=(m, n)), rng.normal(size=n) / 4
+    order = np.append(rng.permutation(n - 1), n - 1)
+    Q, _ = np.linalg.qr(rng.normal(size=(m, m)))
+    assert name_of((Q @ W)[:, order], b[order]) == name_of(W, b)
+
+
+def test_thresholds_sit_in_the_gap_of_the_first_order_transition() -> None:
+    """The ratio of lengths jumps over BALANCED wherever the antipodal pair ends.
+
+    Between the pair and partial superposition no exact minimum has a ratio in [0.57, 0.73].
+    """
+    ratio_r = np.array([0.6, 0.7, 0.8, 0.9, 1.0])
+    density = np.linspace(0.4, 0.9, 81)
+    shape = (len(ratio_r), len(density))
+    starts_W, starts_b = random_starts(2, 1, 48)
+    importance = np.ones((len(ratio_r), 1, 1, 2))
+    importance[..., 0, 0, 1] = ratio_r
+    found = descend(
+        np.broadcast_to(starts_W, (*shape, 48, 1, 2)),
+        np.broadcast_to(starts_b, (*shape, 48, 2)),
+        density=np.broadcast_to(density[:, np.newaxis], (*shape, 48)),
+        importance=importance,
+    )
+    best = found.loss.argmin(axis=-1)
+    rows, columns = np.indices(shape)
+    W = found.W[rows, columns, best, 0]
+    length = np.sort(np.abs(W), axis=-1)
+    ratio: Floats = length[..., 0] / length[..., 1]
+    below, above = ratio[ratio < BALANCED].max(), ratio[ratio >= BALANCED].min()
+    assert below < 0.57
+    assert above > 0.73
+    assert (ratio >= BALANCED).any(axis=1).all()  # every r was seen on both sides
+    assert (ratio < BALANCED).any(axis=1).all()
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 2), (4, 2)])
+def test_flipping_columns_keeps_the_loss_at_density_one(n: int, m: int) -> None:
+    rng = np.random.default_rng(3)
+    W, b = rng.normal(size=(m, n)), rng.normal(size=n) / 4
+    importance = rng.random(n) + 0.5
+    loss = population_loss(W, b, density=1.0, importance=importance)
+    for _ in range(8):
+        signs = tuple(rng.choice([-1, 1], size=n).tolist())
+        flipped = population_loss(*flip_columns(W, b, signs), density=1.0, importance=importance)
+        assert flipped == pytest.approx(float(loss), rel=1e-13)
+
+
+def test_aligned_at_density_one_is_a_flipped_antipodal_model() -> None:
+    assert name_of([[1, 0.4]], [-0.1, 0.2], density=0.99) == "aligned"
+    assert name_of([[1, 0.4]], [-0.1, 0.2], density=1.0) == "partial superposition"
