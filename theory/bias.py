@@ -51,6 +51,8 @@ class UnsolvedBiasError(ValueError):
     ----------
     output : int
         Index of the output.
+    reason : str
+        Why not.
     equation : sympy.Expr or None
         Expression in `beta` whose root is the minimiser.
 
@@ -71,6 +73,7 @@ class UnsolvedBiasError(ValueError):
 
     def __init__(self, output: int, reason: str, equation: sympy.Expr | None = None) -> None:
         self.output = output
+        self.reason = reason
         self.equation = equation
         super().__init__(
             f"the optimal bias of output {output} has no closed form: {reason}; "
@@ -464,10 +467,8 @@ def _decide(
     parts = cells(crossings, cell.lower, cell.upper)
     if len(parts) == 1:
         return [(cell, best)]
-    return [
-        (part, _lowest([p for c in candidates for p in _points(c, d, part.sample)]))
-        for part in parts
-    ]
+    # Another candidate may be the lowest on a part, and its crossings are not known yet.
+    return [decided for part in parts for decided in _decide(part, candidates, d)]
 
 
 def _crossing(first: _Candidate, second: _Candidate, d: sympy.Symbol) -> sympy.Poly:
@@ -477,7 +478,13 @@ def _crossing(first: _Candidate, second: _Candidate, d: sympy.Symbol) -> sympy.P
         sympy.resultant(candidate.equation.as_expr(), y - candidate.loss.as_expr(), beta)
         for candidate in (first, second)
     ]
-    return _in_density(sympy.resultant(values[0], values[1], y), first.equation, d)
+    resultant = sympy.resultant(values[0], values[1], y)
+    if sympy.expand(resultant) == 0:
+        # They share a value for all d, for instance when both are roots of one equation. Where
+        # other roots cross, two of the distinct values fall together.
+        distinct = sympy.Poly(values[0] * values[1], y, d, domain=first.equation.domain).sqf_part()
+        resultant = sympy.discriminant(distinct.as_expr(), y)
+    return _in_density(resultant, first.equation, d)
 
 
 def _solve(index: int, cell: Cell, best: _Point, d: sympy.Symbol) -> BiasRegime:

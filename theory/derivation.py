@@ -161,7 +161,7 @@ _LATEX = _Notation(
     all_set="\\{{{0}\\}}",
     at_most=" \\le ",
     within=",\\quad {0}",
-    slope="\\frac{{\\mathrm{{d}}}}{{\\mathrm{{d}}\\beta}} = {0}",
+    slope="\\frac{{\\mathrm{{d}}E}}{{\\mathrm{{d}}\\beta}} = {0}",
     box_formula=(
         "\\int_{[0,1]^k} (g \\cdot x + \\beta)_+^p \\,\\mathrm{d}x = \\frac{p!}{(p+k)!\\, g_1 \\cdots g_k}"
         " \\sum_{v \\in \\{0,1\\}^k} (-1)^{k-|v|} (g \\cdot v + \\beta)_+^{p+k}"

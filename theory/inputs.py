@@ -121,7 +121,7 @@ def read_density(density: Any, n_features: int) -> tuple[sympy.Expr, ...]:
     """
     densities = _read_vector(density, n_features, "density")
     for value in densities:
-        if value.is_number and not bool((value >= 0) & (value <= 1)):
+        if value.is_negative or (value.is_number and not bool((value >= 0) & (value <= 1))):
             raise ValueError(
                 f"density is the probability that a feature is on and must lie in [0, 1], "
                 f"got {value}"

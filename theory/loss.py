@@ -11,7 +11,7 @@ import sympy
 
 from ..model import Activation, FeatureDistribution, check_activation, check_features
 from .active_sets import ActiveSetTerm, Output, active_set_losses, probability
-from .bias import OptimalBias, minimise_bias
+from .bias import OptimalBias, UnsolvedBiasError, minimise_bias
 from .fields import decide_sign, field_of, tidy_algebraic
 from .inputs import as_exact, read_bias, read_density, read_importance, read_penalty, read_weights
 from .symbols import OPTIMAL, Optimal, s
@@ -258,7 +258,10 @@ def _shared_optimum(
     key = tuple(inputs[j] for j in order)
     if key not in cache:
         ordered = tuple(zip(*key, strict=True))
-        cache[key] = minimise_bias(0, ordered[0], ordered[1], activation)
+        try:
+            cache[key] = minimise_bias(0, ordered[0], ordered[1], activation)
+        except UnsolvedBiasError as error:
+            raise UnsolvedBiasError(index, error.reason, error.equation) from None
     optimum: OptimalBias = cache[key]
     return optimum.relabelled(index, order)
 

@@ -1,0 +1,158 @@
+"""Phase boundaries and triple points, against brute force on a grid."""
+
+import numpy as np
+import pytest
+import sympy
+
+from superposition.theory import (
+    OPTIMAL,
+    Configuration,
+    boundaries,
+    candidates,
+    lam,
+    phase_boundary,
+    r,
+    regular_simplex,
+    s,
+    triple_points,
+)
+
+SEVENTH = sympy.Rational(4, 7)
+
+
+def test_boundaries_of_the_sources() -> None:
+    first, last, both = candidates(2, 1)
+    (ours,) = phase_boundary(last, both)
+    assert sympy.simplify(ours - 2 * s / (4 - 5 * s)) == 0
+    (mirror,) = phase_boundary(first, both)
+    assert sympy.simplify(mirror - (4 - 5 * s) / (2 * s)) == 0
+    assert phase_boundary(first, last) == [1]
+
+
+def test_boundary_solved_for_density_is_the_same_curve() -> None:
+    _, last, both = candidates(2, 1)
+    (of_s,) = phase_boundary(last, both)
+    (of_r,) = phase_boundary(last, both, solve_for=s)
+    assert sympy.simplify(of_s.subs(s, of_r) - r) == 0
+
+
+def test_boundary_in_the_penalty() -> None:
+    _, last, both = candidates(2, 1)
+    (penalty,) = phase_boundary(last, both, penalty=lam, solve_for=lam)
+    zero = last.loss(penalty=penalty) - both.loss(penalty=penalty)
+    assert sympy.expand(zero) == 0
+
+
+def test_boundary_out_of_range_is_no_boundary() -> None:
+    ignore_first, _, first_two, _ = candidates(3, 2)
+    assert phase_boundary(ignore_first, first_two) == []  # neither loss depends on r
+    assert phase_boundary(ignore_first, first_two, solve_for=s) == [SEVENTH]
+    dearer = Configuration("dearer", [[1, -1]], [-2, -2])  # (1 + r)s/3 > (1 + r)s²/6
+    assert phase_boundary(dearer, Configuration("pair", [[1, -1]]), solve_for=s) == []
+
+
+def test_equal_losses_have_no_boundary() -> None:
+    pair = candidates(2, 1)[2]
+    with pytest.raises(ValueError, match="same loss everywhere"):
+        phase_boundary(pair, Configuration("turned", [[-1, 1]]))
+
+
+def test_triple_point_of_the_sources() -> None:
+    (point,) = triple_points(candidates(2, 1))
+    assert tuple(point) == (1, SEVENTH)
+    assert len(point.configurations) == 3
+    assert point.loss == sympy.Rational(16, 147)
+
+
+def test_all_boundaries_of_three_features_in_two_dimensions() -> None:
+    found = {
+        (b.first.name, b.second.name): (b.solve_for, b.solution, b.valid)
+        for b in boundaries(candidates(3, 2))
+    }
+    half_open = sympy.Interval.Lopen(0, SEVENTH)
+    assert found == {
+        ("ignore first", "ignore last"): (r, 1, sympy.Interval(SEVENTH, 1)),
+        ("ignore first", "superpose first two"): (s, SEVENTH, sympy.Interval(1, sympy.oo)),
+        ("ignore last", "superpose last two"): (r, 2 * s / (4 - 5 * s), half_open),
+        ("superpose first two", "superpose last two"): (r, 1, half_open),
+    }
+    (point,) = triple_points(candidates(3, 2))
+    assert tuple(point) == (1, SEVENTH)
+    assert len(point.configurations) == 4  # all four meet in one point
+
+
+def test_unit_triangle_is_never_the_lowest() -> None:
+    """With zero bias and unit length it loses to the pair: s²(3 + s)/8 > s²/3 at r = 1."""
+    with_triangle = [*candidates(3, 2), regular_simplex(2)]
+    assert boundaries(with_triangle) == boundaries(candidates(3, 2))
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 2), (4, 2), (5, 2)])
+def test_boundaries_separate_the_lowest_on_a_grid(n: int, m: int) -> None:
+    """Points just beside a claimed boundary have the two as their lowest; no others are adjacent."""
+    found = candidates(n, m)
+    losses = [sympy.lambdify((s, r), c.loss()) for c in found]
+    for boundary in boundaries(found):
+        pair = {found.index(boundary.first), found.index(boundary.second)}
+        inside = boundary.valid
+        low = float(inside.start)
+        high = min(float(inside.end), 5.0)
+        for share in (0.1, 0.5, 0.9):
+            other = low + share * (high - low)
+            unknown = float(boundary.solution.subs({s: other, r: other}))
+            density, importance = (other, unknown) if boundary.solve_for == r else (unknown, other)
+            values = np.array([loss(density, importance) for loss in losses])
+            assert np.allclose(values[list(pair)], values.min(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 2), (4, 2)])
+def test_wherever_the_lowest_changes_there_is_a_boundary(n: int, m: int) -> None:
+    found = candidates(n, m)
+    losses = [sympy.lambdify((s, r), c.loss()) for c in found]
+    densities = np.linspace(0.013, 0.993, 50)
+    importances = np.geomspace(0.1003, 9.87, 51)
+    grid = np.meshgrid(densities, importances, indexing="ij")
+    lowest = np.argmin([np.broadcast_to(loss(*grid), grid[0].shape) for loss in losses], axis=0)
+    known = boundaries(found)
+
+    def crossed(at: tuple[float, float], to: tuple[float, float], pair: set[int]) -> bool:
+        """Say whether the segment crosses a boundary between the two, within its range."""
+        for b in known:
+            if {found.index(b.first), found.index(b.second)} != pair:
+                continue
+            value = sympy.lambdify((s, r), b.solve_for - b.solution)
+            if value(*at) * value(*to) <= 0:
+                return True
+        return False
+
+    changes = 0
+    for i, j in np.ndindex(lowest.shape):
+        for k, l in ((i + 1, j), (i, j + 1)):
+            if k < lowest.shape[0] and l < lowest.shape[1] and lowest[i, j] != lowest[k, l]:
+                changes += 1
+                at = (densities[i], importances[j])
+                to = (densities[k], importances[l])
+                # Beside a triple point a step may jump over a third phase.
+                if not crossed(at, to, {int(lowest[i, j]), int(lowest[k, l])}):
+                    assert abs(at[0] - 4 / 7) < 0.05
+                    assert abs(np.log(at[1])) < 0.15
+    assert changes > 40
+
+
+def test_losses_must_be_polynomials_in_s_and_r() -> None:
+    W = [[sympy.Rational(1, 2), sympy.Rational(3, 2)]]
+    two_regimes = Configuration("regimes", W, [OPTIMAL, 0])
+    with pytest.raises(ValueError, match="polynomials in s and r alone, got .* for regimes"):
+        boundaries([two_regimes, candidates(2, 1)[0]])
+
+
+def test_more_than_two_lowest_are_grouped() -> None:
+    points = triple_points(candidates(5, 2))
+    assert [tuple(p) for p in points] == [(1, SEVENTH)]
+    assert {len(p.configurations) for p in points} == {7}
+
+
+def test_boundary_states_its_equation_and_densities() -> None:
+    for boundary in boundaries(candidates(3, 2)):
+        assert boundary.equation == sympy.Eq(boundary.solve_for, boundary.solution)
+        assert boundary.density_range.is_subset(sympy.Interval(0, 1))
