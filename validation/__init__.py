@@ -4,7 +4,7 @@ from .agreement import agreement, phases_of, summarize
 from .checks import Check, verify
 from .configuration import PhaseDiagramConfiguration
 from .phases import classify, phase_names
-from .plots import draw_theory_boundaries, plot_phase_diagram
+from .plots import draw_boundaries, plot_phase_diagram
 from .storage import OtherConfigurationError, load_dataset
 from .sweep import phase_diagram
 
@@ -14,7 +14,7 @@ __all__ = [
     "PhaseDiagramConfiguration",
     "agreement",
     "classify",
-    "draw_theory_boundaries",
+    "draw_boundaries",
     "load_dataset",
     "phase_diagram",
     "phase_names",

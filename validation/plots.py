@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 import sympy
 import xarray as xr
+from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.colors import BoundaryNorm, ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -31,6 +33,18 @@ _PANELS = (
     ("optimum_phase", "Exact optimum"),
     ("best_trained_phase", "Best trained replica"),
 )
+
+
+def phase_colors(count: int) -> tuple[str, ...]:
+    """Return a color for each phase code; up to ten are safe for color-blind readers.
+
+    Examples
+    --------
+    >>> phase_colors(2)
+    ('#56B4E9', '#E69F00')
+    """
+    further = (to_hex(color) for color in colormaps["tab20b"](range(20)))
+    return (*_PALETTE, *further)[:count]
 
 
 def _is_geometric(values: Floats) -> bool:
@@ -57,7 +71,9 @@ def _curve(boundary: PhaseBoundary, density: Floats, importance: Floats) -> tupl
     solved_for_r = boundary.solve_for == r
     free = density if solved_for_r else importance
     symbols = sorted(boundary.solution.free_symbols, key=str)
-    inside = np.array([bool(boundary.valid.contains(sympy.Float(x))) for x in free])
+    unknown = sympy.Dummy()
+    within = sympy.lambdify(unknown, boundary.valid.as_relational(unknown), "numpy")
+    inside = np.broadcast_to(within(free), free.shape)
     solution = sympy.lambdify(symbols, boundary.solution, "numpy")
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.broadcast_to(solution(*[free] * len(symbols)), free.shape)
@@ -65,14 +81,15 @@ def _curve(boundary: PhaseBoundary, density: Floats, importance: Floats) -> tupl
     return (value, free) if solved_for_r else (free, value)
 
 
-def draw_theory_boundaries(ax: Axes, n_features: int, n_hidden: int, *, samples: int = 600) -> None:
-    """Draw the closed-form boundaries between the candidates over the limits of an axes.
+def draw_boundaries(ax: Axes, lines: Sequence[PhaseBoundary], *, samples: int = 600) -> None:
+    """Draw closed-form boundaries over the limits of an axes.
 
     Parameters
     ----------
     ax : Axes
-        With relative importance on x and density on y.
-    n_features, n_hidden : int
+        With relative importance on x and density on y, its scales and limits set.
+    lines : sequence of PhaseBoundary
+        As `superposition.theory.boundaries` returns them.
     samples : int
         Points per boundary.
     """
@@ -86,7 +103,7 @@ def draw_theory_boundaries(ax: Axes, n_features: int, n_hidden: int, *, samples:
     limits = ax.get_xlim(), ax.get_ylim()
     importance = spread(limits[0], ax.get_xscale())
     density = spread(limits[1], ax.get_yscale())
-    for boundary in boundaries(candidates(n_features, n_hidden)):
+    for boundary in lines:
         x, y = _curve(boundary, density, importance)
         ax.plot(x, y, color="white", linewidth=2.6, solid_capstyle="round")
         ax.plot(x, y, color="black", linewidth=1.2, solid_capstyle="round")
@@ -133,7 +150,8 @@ def plot_phase_diagram(dataset: xr.Dataset) -> Figure:
     phases = phases_of(dataset)
     settings = settings_of(dataset)
     n_features, n_hidden = settings["n_features"], settings["n_hidden"]
-    colors = ListedColormap(_PALETTE[: len(phases)])
+    palette = phase_colors(len(phases))
+    colors = ListedColormap(palette)
     norm = BoundaryNorm(np.arange(len(phases) + 1) - 0.5, len(phases))
     figure = Figure(figsize=(13.6, 4.3), layout="constrained")
     axes = cast(list[Axes], list(figure.subplots(1, 4, sharex=True, sharey=True)))
@@ -151,12 +169,17 @@ def plot_phase_diagram(dataset: xr.Dataset) -> Figure:
     replicas = dataset.sizes["replica"]
     axes[3].set_title(f"Fraction of {replicas} replicas stuck")
     figure.colorbar(mesh, ax=axes[3], label="share above another local minimum")
+    lines = boundaries(
+        candidates(n_features, n_hidden),
+        activation=settings["activation"],
+        penalty=sympy.Rational(settings["penalty"]),
+    )
     for ax in axes:
-        draw_theory_boundaries(ax, n_features, n_hidden)
+        draw_boundaries(ax, lines)
         ax.set_xlabel("relative importance r of the last feature")
     axes[0].set_ylabel("feature density s = P(x ≠ 0)")
     handles: list[Any] = [
-        Patch(facecolor=_PALETTE[code], label=phases[code]) for code in sorted(shown)
+        Patch(facecolor=palette[code], label=phases[code]) for code in sorted(shown)
     ]
     handles.append(Line2D([], [], color="black", label="closed-form boundary"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)

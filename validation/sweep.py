@@ -60,7 +60,7 @@ def _theory(configuration: PhaseDiagramConfiguration, density: Floats) -> dict[s
     losses = []
     for candidate in candidates(n, m):
         expression = candidate.loss(
-            activation=configuration.activation, penalty=sympy.Float(configuration.penalty)
+            activation=configuration.activation, penalty=sympy.Rational(configuration.penalty)
         )
         loss = sympy.lambdify((s, r), expression, "numpy")
         shape = (len(density), len(configuration.importance))

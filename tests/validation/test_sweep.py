@@ -146,7 +146,7 @@ def test_interrupted_run_goes_on_and_ends_the_same(
         ({"seed": 1}, "seed"),
         ({"replicas": 3}, "replicas"),
         ({"density": DENSITY[:-1]}, "density"),
-        ({"protocol": replace(SHORT, learning_rate=0.02)}, "protocol"),
+        ({"protocol": replace(SHORT, steps=61)}, "protocol"),
         ({"penalty": 0.1}, "penalty"),
     ],
 )

@@ -1,0 +1,179 @@
+"""The command line: what it prints, what it writes, how it refuses."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from superposition import cli, validation
+from superposition.numerics import population_loss
+from superposition.validation import Check, load_dataset
+
+SMALL = [
+    "phase-diagram", "--density", "0.1:0.9:2", "--importance", "0.5:2:2", "--replicas", "1",
+    "--starts", "8",
+]  # fmt: skip
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of a command."""
+    try:
+        cli.main(arguments)
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    "command", [[], ["derive"], ["minimize"], ["train"], ["phase-diagram"], ["verify"]]
+)
+def test_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    code, out, _ = run(capsys, *command, "--help")
+    assert code == 0
+    assert "Usage: superposition" in out
+    assert command == [] or "Example: superposition" in out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    from superposition import __version__
+
+    assert __version__ in run(capsys, "--version")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loss"),
+    [
+        (["1,-1"], "s**2*(r + 1)/6"),
+        (["1,0"], "r*(-s**2/4 + s/3)"),
+        (["1,0", "--bias", "zero"], "r*s/3"),
+        (["1,-1", "--importance", "1,1"], "s**2/3"),
+        (["1,-1", "--importance", "1,1", "--density", "1/2"], "1/12"),
+    ],
+)
+def test_derive_short(capsys: pytest.CaptureFixture[str], arguments: list[str], loss: str) -> None:
+    code, out, _ = run(capsys, "derive", "--short", *arguments)
+    assert (code, out.strip()) == (0, loss)
+
+
+def test_derive_takes_biases_and_density(capsys: pytest.CaptureFixture[str]) -> None:
+    """The counterexample to the conjecture that columns with one entry are best: below 1/12."""
+    code, out, _ = run(
+        capsys, "derive", "--short", "31/32,-31/32", "--bias", "1/10,1/10",
+        "--importance", "1,1", "--density", "1/2",
+    )  # fmt: skip
+    assert code == 0
+    numeric = population_loss([[31 / 32, -31 / 32]], [0.1, 0.1], density=0.5, importance=[1, 1])
+    assert float(Fraction(out.strip())) == pytest.approx(float(numeric), rel=1e-14)
+    assert Fraction(out.strip()) < Fraction(1, 12)
+
+
+def test_derive_prints_loss_and_derivation(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "derive", "1,-1")
+    assert code == 0
+    assert "s**2*(r + 1)/6" in out
+    assert len(out.splitlines()) > 10
+    assert r"\frac" in run(capsys, "derive", "1,-1", "--latex")[1]
+    fields = json.loads(run(capsys, "derive", "1,-1", "--json")[1])
+    assert fields["loss"] == "s**2*(r + 1)/6"
+
+
+def test_minimize(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["minimize", "--density", "1/2", "--importance", "0.1", "--starts", "32"]
+    code, out, _ = run(capsys, *arguments, "--json")
+    assert code == 0
+    lowest = json.loads(out)["minima"][0]
+    assert lowest["loss"] == pytest.approx(0.1 * (0.5 / 3 - 0.25 / 4), rel=1e-12)
+    assert lowest["b"][1] == pytest.approx(0.25, abs=1e-8)
+    assert "the lowest first" in run(capsys, *arguments)[1]
+
+
+def test_train(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "--density", "0.9", "--importance", "0.2", "--replicas", "2"]
+    code, out, _ = run(capsys, *arguments, "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert len(result["models"]) == 2
+    assert all(model["loss"] >= result["optimum_loss"] for model in result["models"])
+
+
+def test_phase_diagram_writes_what_it_says_and_reuses_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    code, printed, _ = run(capsys, *SMALL, "--out", str(out))
+    assert code == 0
+    names = {"dataset.zarr", "summary.txt", *(f"phase_diagram.{f}" for f in cli.FIGURE_FORMATS)}
+    assert {path.name for path in out.iterdir()} == names
+    assert "theory-optimum" in printed
+    assert (out / "summary.txt").read_text(encoding="utf-8") in printed
+    before = load_dataset(out)
+    again = run(capsys, *SMALL, "--out", str(out), "--json")
+    assert again[0] == 0
+    assert json.loads(again[1])["theory-optimum"]["agreement"] >= 0
+    assert load_dataset(out).identical(before)
+
+    code, _, refused = run(capsys, *SMALL, "--seed", "1", "--out", str(out))
+    assert code == 2
+    assert "another configuration (different: seed)" in refused
+    assert load_dataset(out).identical(before)
+
+
+def test_verify_exits_with_one_when_a_check_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = Check("good", "1 = 1", "arithmetic", "counting", 0.0, 0.0)
+    bad = Check("bad", "1 = 2", "arithmetic", "counting", 1.0, 0.5)
+    monkeypatch.setattr(validation, "verify", lambda seed: iter([good]))
+    code, out, _ = run(capsys, "verify")
+    assert code == 0
+    assert "1 of 1 hold" in out
+    monkeypatch.setattr(validation, "verify", lambda seed: iter([good, bad]))
+    code, out, _ = run(capsys, "verify")
+    assert code == 1
+    assert "FAILS  bad" in out
+    assert "1 of 2 hold" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["derive", "1,0;0"], "have 2, 1 entries"),
+        (["derive", "1,x"], "'x' is not a number"),
+        (["derive", "1,-1", "--density", "1.5"], "density"),
+        (["derive", "1,-1", "--importance", "1,-1"], "importance"),
+        (["derive", "1,-1", "--importance", "1,1,1"], "importance"),
+        (["derive", "nan,1"], "'nan' is not a number"),
+        (["derive", "1,-1", "--bias", "1"], "b"),
+        (["derive", "1,-1", "--activation", "gelu"], "gelu"),
+        (["derive"], "Missing argument"),
+        (["minimize", "--density", "1.5"], "density"),
+        (["minimize", "--density", "0.5", "--importance", "-1"], "importance"),
+        (["minimize", "--density", "0.5", "--features", "11"], "n_features up to 10"),
+        (["train", "--density", "0.5", "--protocol", "nonesuch"], "nonesuch"),
+        (["train", "--density", "0.5", "--device", "nonesuch"], "nonesuch"),
+        ([*SMALL], "--out"),
+        ([*SMALL, "--out", "{tmp}/a", "--density", "0.1:1.5:3"], "1.5"),
+        ([*SMALL, "--out", "{tmp}/a", "--importance", "-1:1:3"], "above 0"),
+        ([*SMALL, "--out", "{tmp}/a", "--density", "0.1"], "LOW:HIGH:COUNT"),
+        ([*SMALL, "--out", "{tmp}/a", "--density", "1:0.1:3"], "LOW < HIGH"),
+        ([*SMALL, "--out", "/dev/null/a"], "/dev/null"),
+        (["nonesuch"], "No such command"),
+    ],
+)
+def test_bad_use_is_one_clear_line_and_exit_code_two(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    filled = [argument.replace("{tmp}", str(tmp_path)) for argument in arguments]
+    code, out, err = run(capsys, *filled)
+    assert code == 2
+    assert out == ""
+    lines = [line for line in err.splitlines() if "it/s" not in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("superposition: ")
+    assert message in lines[0]
+    assert not list(tmp_path.iterdir())  # nothing was written
