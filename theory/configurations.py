@@ -18,7 +18,7 @@ from .symbols import OPTIMAL, Optimal, r, s
 __all__ = ["Configuration", "candidates", "regular_polygon", "regular_simplex"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Configuration:
     """A named (W, b).
 
@@ -29,7 +29,7 @@ class Configuration:
     W
         Weights (m, n), kept exactly as an immutable matrix.
     b
-        n biases, numbers or expressions or `OPTIMAL`; ``None`` is zero.
+        n biases, numbers or expressions or `OPTIMAL`.
 
     Raises
     ------
@@ -47,12 +47,13 @@ class Configuration:
 
     name: str
     W: sympy.ImmutableMatrix
-    b: tuple[sympy.Expr | Optimal, ...] | None = None
+    b: tuple[sympy.Expr | Optimal, ...]
 
-    def __post_init__(self) -> None:
-        """Bring W and b to their exact, immutable forms."""
-        object.__setattr__(self, "W", read_weights(self.W))
-        object.__setattr__(self, "b", read_bias(self.b, self.n_features))
+    def __init__(self, name: str, W: Any, b: Any = None) -> None:
+        """Bring W and b to their exact, immutable forms; ``None`` is zero biases."""
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "W", read_weights(W))
+        object.__setattr__(self, "b", read_bias(b, self.n_features))
 
     @property
     def n_hidden(self) -> int:
@@ -68,12 +69,8 @@ class Configuration:
     def description(self) -> str:
         """One line: name, weights, biases."""
         rows = "; ".join(", ".join(map(str, self.W.row(j))) for j in range(self.n_hidden))
-        biases = ", ".join("optimal" if entry is OPTIMAL else str(entry) for entry in self._biases)
+        biases = ", ".join("optimal" if entry is OPTIMAL else str(entry) for entry in self.b)
         return f"{self.name}: W = [{rows}], b = [{biases}]"
-
-    @property
-    def _biases(self) -> tuple[sympy.Expr | Optimal, ...]:
-        return read_bias(self.b, self.n_features)
 
     def derive(
         self,
@@ -126,7 +123,7 @@ class Configuration:
         """Return the n biases as float64 at a numeric density; optimal ones are minimised."""
         exact = [
             optimal_bias(self.W, i, density=density).bias if entry is OPTIMAL else entry
-            for i, entry in enumerate(self._biases)
+            for i, entry in enumerate(self.b)
         ]
         values = [sympy.sympify(entry).subs(s, density) for entry in exact]
         return np.array([float(value) for value in values], dtype=np.float64)

@@ -11,7 +11,8 @@ import sympy
 
 from ..model import Activation, FeatureDistribution, check_activation, check_features
 from .active_sets import ActiveSetTerm, Output, active_set_losses, probability
-from .bias import OptimalBias, UnsolvedBiasError, minimise_bias
+from .bias import OptimalBias, UnsolvedBiasError
+from .bias_search import minimise_bias
 from .fields import decide_sign, field_of, tidy_algebraic
 from .inputs import as_exact, read_bias, read_density, read_importance, read_penalty, read_weights
 from .symbols import OPTIMAL, Optimal, s
@@ -59,6 +60,10 @@ class ModelLoss:
     ----------
     W, gram
         Weights (m, n) and WᵀW (n, n).
+    activation
+        "relu" or "linear".
+    densities
+        n densities.
     outputs
         One entry per feature.
     penalty
@@ -68,6 +73,7 @@ class ModelLoss:
     W: sympy.ImmutableMatrix
     gram: sympy.ImmutableMatrix
     activation: Activation
+    densities: tuple[sympy.Expr, ...]
     outputs: tuple[OutputLoss, ...]
     penalty: sympy.Expr
 
@@ -79,7 +85,7 @@ class ModelLoss:
             weights[output.loss] = weights.get(output.loss, sympy.S.Zero) + output.importance
         total = sympy.Add(*(weight * loss for loss, weight in weights.items()))
         if all(weight.is_number for weight in weights.values()):
-            total = sympy.expand(total)
+            total = by_powers(total, self.densities)
         return total + self.penalty
 
 
@@ -212,9 +218,8 @@ def derive_loss(
     interference = sympy.Add(
         *(gram[i, j] ** 2 for i in range(n_features) for j in range(n_features) if i != j)
     )
-    return ModelLoss(
-        weights, gram, checked_activation, outputs, coefficient * sympy.expand(interference)
-    )
+    penalty_term = coefficient * sympy.expand(interference)
+    return ModelLoss(weights, gram, checked_activation, densities, outputs, penalty_term)
 
 
 def _output_loss(
@@ -240,7 +245,7 @@ def _output_loss(
         ActiveSetTerm(active, probability(output, active), field.to_sympy(loss))
         for active, loss in losses.items()
     )
-    loss = weighted_sum(terms)
+    loss = weighted_sum(terms, densities)
     return OutputLoss(index, importance, couplings, bias, loss, terms, None)
 
 
@@ -266,15 +271,23 @@ def _shared_optimum(
     return optimum.relabelled(index, order)
 
 
-def weighted_sum(terms: Sequence[ActiveSetTerm]) -> sympy.Expr:
-    """Return Σ probability · loss in a normal form: a polynomial in the densities."""
+def weighted_sum(terms: Sequence[ActiveSetTerm], densities: Sequence[sympy.Expr]) -> sympy.Expr:
+    """Return Σ probability · loss in a normal form: by powers of the densities."""
     by_probability: dict[sympy.Expr, sympy.Expr] = {}
     for term in terms:
         by_probability[term.probability] = by_probability.get(term.probability, 0) + term.loss
     total = sympy.Add(*(weight * loss for weight, loss in by_probability.items()))
-    if total.is_rational_function() and not total.is_polynomial():
-        return sympy.factor(total)
-    return sympy.expand(total)
+    return by_powers(total, densities)
+
+
+def by_powers(expression: sympy.Expr, densities: Sequence[sympy.Expr]) -> sympy.Expr:
+    """Return a sum over powers of the density symbols, each with one coefficient."""
+    if expression.has(sympy.Piecewise):
+        return expression
+    if expression.is_rational_function() and not expression.is_polynomial():
+        return sympy.factor(expression)
+    symbols = sorted(set().union(*(density.free_symbols for density in densities)), key=str)
+    return sympy.collect(sympy.expand(expression), symbols)
 
 
 class _VertexSigns:

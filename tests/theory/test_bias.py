@@ -144,6 +144,7 @@ def test_unsolved_equation_holds_at_the_numeric_minimiser() -> None:
     with pytest.raises(UnsolvedBiasError) as caught:
         optimal_bias([[1, -1]], 0)
     bias = optimal_bias([[1, -1]], 0, density=F(1, 2)).bias
+    assert caught.value.equation is not None
     density, beta = sorted(caught.value.equation.free_symbols, key=str, reverse=True)
     value = caught.value.equation.subs({density: sympy.Rational(1, 2), beta: bias})
     assert abs(value.evalf(30)) < 1e-25

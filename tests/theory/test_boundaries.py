@@ -130,8 +130,8 @@ def test_wherever_the_lowest_changes_there_is_a_boundary(n: int, m: int) -> None
         for k, l in ((i + 1, j), (i, j + 1)):
             if k < lowest.shape[0] and l < lowest.shape[1] and lowest[i, j] != lowest[k, l]:
                 changes += 1
-                at = (densities[i], importances[j])
-                to = (densities[k], importances[l])
+                at = (float(densities[i]), float(importances[j]))
+                to = (float(densities[k]), float(importances[l]))
                 # Beside a triple point a step may jump over a third phase.
                 if not crossed(at, to, {int(lowest[i, j]), int(lowest[k, l])}):
                     assert abs(at[0] - 4 / 7) < 0.05
@@ -142,7 +142,7 @@ def test_wherever_the_lowest_changes_there_is_a_boundary(n: int, m: int) -> None
 def test_losses_must_be_polynomials_in_s_and_r() -> None:
     W = [[sympy.Rational(1, 2), sympy.Rational(3, 2)]]
     two_regimes = Configuration("regimes", W, [OPTIMAL, 0])
-    with pytest.raises(ValueError, match="polynomials in s and r alone, got .* for regimes"):
+    with pytest.raises(ValueError, match=r"polynomials in s and r alone, got .* for regimes"):
         boundaries([two_regimes, candidates(2, 1)[0]])
 
 

@@ -1,6 +1,7 @@
 """Box integrals against SymPy's own integration, and the cells between roots."""
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def test_moments_against_integration_by_sympy(own: Any, other: Any, bias: Any) -
         inner = sympy.integrate(sympy.expand(integrand), x)
         total = sympy.S.Zero
         ends = sorted({0, 1, *(e for e in (-bias / other, (-own - bias) / other) if 0 < e < 1)})
-        for low, high in zip(ends[:-1], ends[1:], strict=True):
+        for low, high in pairwise(ends):
             at = kink.subs(y, (low + high) / 2)
             start = at if at in (0, 1) else (-other * y - bias) / own
             total += sympy.integrate(

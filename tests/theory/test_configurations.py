@@ -49,7 +49,7 @@ def test_candidates_are_what_they_say(n: int, m: int) -> None:
         assert W.shape == (m, n)
         assert set(np.unique(W)) <= {-1.0, 0.0, 1.0}
         assert all(sorted(row[row != 0]) in ([1.0], [-1.0, 1.0]) for row in W)
-        assert [b is OPTIMAL for b in c.b or ()] == [not u for u in used]
+        assert [b is OPTIMAL for b in c.b] == [not u for u in used]
         paired = np.abs(W).sum(axis=1) == 2
         last = W[:, -1]
         kinds.add((paired.sum(), used[-1], bool(paired[last != 0].any())))
