@@ -6,7 +6,7 @@ The rule, for weights W and biases b. Lengths ρ_i = ‖W_i‖ are relative to t
    Fewer represented features than hidden dimensions: "unrepresented".
 2. Two represented features are *linked* if |cos(W_i, W_j)| ≥ 1/4. A positive link: "aligned".
 3. Features form groups through their links. A single feature is dedicated. A pair is antipodal if
-   the shorter is at least 0.65 of the longer; a more uneven pair: "partial superposition".
+   the shorter is at least 0.6 of the longer; a more uneven pair: "partial superposition".
    All features in one group of n_hidden + 1: "simplex" (a triangle for n_hidden = 2).
 4. Dedicated features and antipodal pairs only: the candidate of the theory with as many pairs in
    which the last feature has the same part. Anything else: "other".
@@ -15,9 +15,9 @@ At density 1 the inputs x and 1 − x have the same law. Flipping the sign of co
 shift of the biases, then changes nothing, and "aligned" and antipodal weights are one model:
 among the flipped copies the phase that is named first counts.
 
-The numbers are not tuned to make maps agree. Across every first-order transition between
-antipodal pair and partial superposition the ratio of lengths jumps over 0.65 (from 0.74 or more
-to 0.56 or less; `tests/validation/test_phases.py` measures it). Where the short column grows from
+The numbers are not tuned to make maps agree. Wherever the antipodal pair of (2, 1) ends, for r
+from 0.1 to 10, the ratio of lengths jumps over 0.6: from 0.62 or more to 0.56 or less (measured
+by `tests/validation/test_phases.py`). Where the short column grows from
 zero continuously, any threshold is a convention, and 0.1 is below what the sources call absent.
 """
 
@@ -34,7 +34,7 @@ from ..theory import Configuration, candidates
 
 REPRESENTED = 0.1
 LINKED = 0.25
-BALANCED = 0.65
+BALANCED = 0.6
 
 PARTIAL = "partial superposition"
 SIMPLEX = "simplex"

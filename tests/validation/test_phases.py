@@ -73,18 +73,20 @@ def test_phase_has_the_symmetries_of_the_loss(seed: int) -> None:
 def test_thresholds_sit_in_the_gap_of_the_first_order_transition() -> None:
     """The ratio of lengths jumps over BALANCED wherever the antipodal pair ends.
 
-    Between the pair and partial superposition no exact minimum has a ratio in [0.57, 0.73].
+    No exact minimum on the way has a ratio in [0.57, 0.61]. For each r the densities are a window
+    around the closed-form boundary s = 4r/(2 + 5r), beyond which the exact one lies.
     """
-    ratio_r = np.array([0.6, 0.7, 0.8, 0.9, 1.0])
-    density = np.linspace(0.4, 0.9, 81)
-    shape = (len(ratio_r), len(density))
+    ratio_r = np.array([0.1, 0.2, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0])
+    window = np.linspace(1.0, 1.3, 81)
+    density = (4 * ratio_r / (2 + 5 * ratio_r))[:, np.newaxis] * window
+    shape = density.shape
     starts_W, starts_b = random_starts(2, 1, 48)
     importance = np.ones((len(ratio_r), 1, 1, 2))
     importance[..., 0, 0, 1] = ratio_r
     found = descend(
         np.broadcast_to(starts_W, (*shape, 48, 1, 2)),
         np.broadcast_to(starts_b, (*shape, 48, 2)),
-        density=np.broadcast_to(density[:, np.newaxis], (*shape, 48)),
+        density=np.broadcast_to(density[..., np.newaxis], (*shape, 48)),
         importance=importance,
     )
     best = found.loss.argmin(axis=-1)
@@ -94,7 +96,7 @@ def test_thresholds_sit_in_the_gap_of_the_first_order_transition() -> None:
     ratio: Floats = length[..., 0] / length[..., 1]
     below, above = ratio[ratio < BALANCED].max(), ratio[ratio >= BALANCED].min()
     assert below < 0.57
-    assert above > 0.73
+    assert above > 0.61
     assert (ratio >= BALANCED).any(axis=1).all()  # every r was seen on both sides
     assert (ratio < BALANCED).any(axis=1).all()
 
