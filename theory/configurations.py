@@ -157,6 +157,12 @@ def candidates(n_features: int, n_hidden: int) -> tuple[Configuration, ...]:
     ValueError
         If the sizes are no positive integers or n_hidden ≥ n_features.
 
+    Notes
+    -----
+    Equations (2) and (3) of Roe's replication carry each other's labels: for importances (1, r)
+    [1, 0] drops the feature of importance r and costs r (s/3 − s²/4), and [0, 1] costs
+    s/3 − s²/4.
+
     Examples
     --------
     >>> for candidate in candidates(3, 2):

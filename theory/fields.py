@@ -7,7 +7,7 @@ arithmetic itself, and a pentagon takes a second where expressions take minutes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sympy
@@ -90,19 +90,29 @@ def field_of(expressions: Iterable[sympy.Expr]) -> Any:
     domain = construct_domain(expressions, field=True)[0]
     if not domain.is_EX:
         return domain
-    # construct_domain gives up on roots beside symbols; adjoin the roots first.
-    ground = construct_domain(_algebraic_parts(expressions), extension=True, field=True)[0]
-    free = sorted(set().union(*(e.free_symbols for e in expressions)), key=str)
-    return ground.frac_field(*free) if ground.is_Exact else domain
+    # construct_domain gives up on roots beside symbols and on functions of symbols that may
+    # depend on each other. Taken for independent they give correct, if longer, results.
+    roots, generators = _atoms(expressions)
+    ground = construct_domain([sympy.S.One, *roots], extension=True, field=True)[0]
+    return ground.frac_field(*generators)
 
 
-def _algebraic_parts(expressions: Sequence[sympy.Expr]) -> list[sympy.Expr]:
-    parts: set[sympy.Expr] = {sympy.S.One}
-    for expression in expressions:
-        for node in sympy.preorder_traversal(expression):
-            if node.is_Pow and node.is_number and node.is_algebraic:
-                parts.add(node)
-    return sorted(parts, key=sympy.default_sort_key)
+def _atoms(expressions: Iterable[sympy.Expr]) -> tuple[list[sympy.Expr], list[sympy.Expr]]:
+    """Return the irrational algebraic numbers and the other things that are added and multiplied."""
+    roots: set[sympy.Expr] = set()
+    generators: set[sympy.Expr] = set()
+    stack = list(expressions)
+    while stack:
+        expression = stack.pop()
+        is_power = expression.is_Pow and expression.exp.is_Integer
+        if expression.is_Add or expression.is_Mul or is_power:
+            stack.extend(expression.args)
+        elif expression.is_number and expression.is_algebraic:
+            roots.add(expression)
+        else:
+            generators.add(expression)
+    key = sympy.default_sort_key
+    return sorted(roots, key=key), sorted(generators, key=key)
 
 
 def decide_sign(

@@ -85,6 +85,19 @@ def test_unit_triangle_is_never_the_lowest() -> None:
     """With zero bias and unit length it loses to the pair: s²(3 + s)/8 > s²/3 at r = 1."""
     with_triangle = [*candidates(3, 2), regular_simplex(2)]
     assert boundaries(with_triangle) == boundaries(candidates(3, 2))
+    assert triple_points(with_triangle) == triple_points(candidates(3, 2))
+
+
+def test_penalty_moves_the_triple_point_and_a_strong_one_removes_it() -> None:
+    """At r = 1 the pair wins for s/3 − s²/4 > s²/3 + 2λ, so λ = 1/50 leaves a window of s."""
+    penalty = sympy.Rational(1, 50)
+    points = triple_points(candidates(2, 1), penalty=penalty)
+    assert [p.r for p in points] == [1, 1]
+    for point in points:
+        assert sympy.expand(point.s / 3 - 7 * point.s**2 / 12 - 2 * penalty) == 0
+    # s/3 − 7s²/12 is at most 1/21, so that the pair is gone above λ = 1/42.
+    assert len(triple_points(candidates(2, 1), penalty=sympy.Rational(1, 43))) == 2
+    assert triple_points(candidates(2, 1), penalty=sympy.Rational(1, 41)) == ()
 
 
 @pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 2), (4, 2), (5, 2)])

@@ -337,6 +337,14 @@ def test_sample_picks_the_chamber() -> None:
     assert loss.subs(there).expand() == expected_loss([[1, F(-1, 3)]], [F(1, 20), 0])
 
 
+def test_weights_may_be_functions_of_a_symbol() -> None:
+    angle = sympy.Symbol("angle", real=True)
+    W = [[sympy.cos(angle), sympy.sqrt(2) * sympy.sin(angle)]]
+    loss = expected_loss(W, sample={angle: 1})
+    at = {angle: sympy.pi / 3}
+    assert sympy.expand(loss.subs(at) - expected_loss([[w.subs(at) for w in W[0]]])) == 0
+
+
 def test_biases_may_contain_the_density() -> None:
     loss = expected_loss([[1, 0]], [0, s / 2])
     assert sympy.expand(loss - (s / 3 - s**2 / 4)) == 0
