@@ -175,24 +175,16 @@ def _points(candidate: _Candidate, density: sympy.Symbol | None, value: Any) -> 
 
 
 def _real_roots(equation: sympy.Poly, piece: BiasPiece) -> list[sympy.Expr]:
-    """Return the distinct real roots on the piece."""
+    """Return biases on the piece, the equation's real roots among them."""
     if equation.is_ground:
         return []
     if equation.degree() == 1:
         slope, constant = equation.all_coeffs()
         root = sympy.radsimp(-constant / slope)
         return [root] if piece.lower <= root <= piece.upper else []
-    # Roots at the ends are left out because the ends are candidates themselves.
-    roots = real_roots_between([equation], piece.lower, piece.upper)
-    if not equation.domain.is_AlgebraicField:
-        return roots
-    # Over a number field these are the conjugates' roots as well; its own make it vanish.
-    expression = equation.as_expr()
-    return [
-        root
-        for root in roots
-        if _vanishes(expression.evalf(_DIGITS, subs={beta: root.evalf(_DIGITS)}))
-    ]
+    # Roots at the ends are left out because the ends are candidates themselves. Over a number
+    # field conjugates' roots are among them: biases like others, and never lower than the lowest.
+    return real_roots_between([equation], piece.lower, piece.upper)
 
 
 def _vanishes(value: sympy.Float) -> bool:

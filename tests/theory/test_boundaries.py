@@ -88,6 +88,26 @@ def test_unit_triangle_is_never_the_lowest() -> None:
     assert triple_points(with_triangle) == triple_points(candidates(3, 2))
 
 
+def test_boundary_of_two_alone_ends_before_its_pole() -> None:
+    first, last, both = candidates(2, 1)
+    for pair in ((last, both), (first, both)):
+        (boundary,) = boundaries(pair)
+        assert boundary.valid == sympy.Interval.open(0, sympy.Rational(4, 5))
+
+
+def test_lines_of_constant_density_end_at_density_one() -> None:
+    """A dropped feature with biases c and d costs the same at s = c + d."""
+
+    def dropped(bias: sympy.Expr) -> Configuration:
+        return Configuration(f"dropped, {bias}", [[0, 1]], [bias, 0])
+
+    quarter = sympy.Rational(1, 4)
+    (line,) = boundaries([dropped(quarter), dropped(2 * quarter)])
+    assert (line.solve_for, line.solution) == (s, 3 * quarter)
+    assert line.valid == sympy.Interval.open(0, sympy.oo)
+    assert boundaries([dropped(3 * quarter), dropped(2 * quarter)]) == ()
+
+
 def test_penalty_moves_the_triple_point_and_a_strong_one_removes_it() -> None:
     """At r = 1 the pair wins for s/3 − s²/4 > s²/3 + 2λ, so λ = 1/50 leaves a window of s."""
     penalty = sympy.Rational(1, 50)
