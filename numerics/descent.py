@@ -51,7 +51,7 @@ class Descent:
 
 
 @compiled
-def _dot(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+def _dot(a: Floats, b: Floats) -> float:
     total = 0.0
     for k in range(a.shape[0]):
         total += a[k] * b[k]
@@ -59,8 +59,10 @@ def _dot(a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
 
 
 @compiled
-def _update_inverse_hessian(H, step, change, first: bool, scratch) -> None:  # type: ignore[no-untyped-def]
-    """BFGS update of the inverse Hessian `H` in place; skipped where the curvature is not positive."""
+def _update_inverse_hessian(
+    H: Floats, step: Floats, change: Floats, first: bool, scratch: Floats
+) -> None:
+    """Update the inverse Hessian `H` in place, unless the curvature is not positive."""
     d = step.shape[0]
     curvature = _dot(step, change)
     if curvature <= 1e-12 * np.sqrt(_dot(step, step) * _dot(change, change)):
@@ -81,9 +83,17 @@ def _update_inverse_hessian(H, step, change, first: bool, scratch) -> None:  # t
 
 
 @compiled
-def _descend_one(  # type: ignore[no-untyped-def]
-    W, b, density, importance, penalty, linear, tolerance, max_iterations, moments
-):
+def _descend_one(
+    W: Floats,
+    b: Floats,
+    density: Floats,
+    importance: Floats,
+    penalty: float,
+    linear: bool,
+    tolerance: float,
+    max_iterations: int,
+    moments: Floats,
+) -> tuple[float, float, int]:
     """Run BFGS with a weak Wolfe line search; overwrite `W` and `b`.
 
     Bisection for the weak Wolfe conditions (Lewis & Overton 2013) needs no second derivative and
@@ -163,10 +173,20 @@ def _descend_one(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _descend_rows(  # type: ignore[no-untyped-def]
-    W, b, density, importance, penalty, linear, tolerance, max_iterations, moments,
-    loss, norm, evaluations,
-) -> None:  # fmt: skip
+def _descend_rows(
+    W: Floats,
+    b: Floats,
+    density: Floats,
+    importance: Floats,
+    penalty: Floats,
+    linear: bool,
+    tolerance: Floats,
+    max_iterations: int,
+    moments: Floats,
+    loss: Floats,
+    norm: Floats,
+    evaluations: NDArray[np.int64],
+) -> None:
     for k in range(W.shape[0]):
         loss[k], norm[k], evaluations[k] = _descend_one(
             W[k], b[k], density[k], importance[k], penalty[k], linear, tolerance[k],
@@ -176,7 +196,7 @@ def _descend_rows(  # type: ignore[no-untyped-def]
 
 @contextmanager
 def _prompt_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """A thread pool that an interrupt leaves without waiting for queued tasks."""
+    """Open a thread pool that an interrupt leaves without waiting for queued tasks."""
     pool = ThreadPoolExecutor(workers)
     try:
         yield pool

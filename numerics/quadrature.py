@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .arguments import Floats
 from .compiled import compiled
 from .single_output import own_feature_average
 
@@ -82,8 +83,8 @@ def _average_over_two(
 
 
 @compiled
-def loss_of_output(  # type: ignore[no-untyped-def]
-    output: int, couplings, e: float, bias: float, density, gradient
+def loss_of_output(
+    output: int, couplings: Floats, e: float, bias: float, density: Floats, gradient: Floats
 ) -> tuple[float, float]:
     """Return the unweighted loss of one output and its derivative in the bias, for n ≤ 3.
 

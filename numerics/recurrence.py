@@ -25,20 +25,32 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import Floats
 from .compiled import compiled
 from .single_output import own_feature_average
+
+Integers = NDArray[np.int64]
 
 # Offsets of the moments in a state's record: E 1{z>0}, E z₊, E z₊², then blocks of one per feature.
 _A0, _A1, _A2, _BLOCKS = 0, 1, 2, 3
 
 
-def workspace(n_features: int) -> NDArray[np.float64]:
+def workspace(n_features: int) -> Floats:
     """Return the scratch memory that `loss_of_output` needs, (3^n, 3 + 3n) floats."""
     return np.empty((3**n_features, 3 + 3 * n_features))
 
 
 @compiled
-def _fill_state(code, own, k, t, g, digits, powers, moments) -> None:  # type: ignore[no-untyped-def]
+def _fill_state(
+    code: int,
+    own: int,
+    k: int,
+    t: float,
+    g: Floats,
+    digits: Integers,
+    powers: Integers,
+    moments: Floats,
+) -> None:
     """Fill `moments[code]` from the faces of the state, which come earlier."""
     record = moments[code]
     record[:] = 0.0
@@ -99,7 +111,7 @@ def _fill_state(code, own, k, t, g, digits, powers, moments) -> None:  # type: i
             continue
         total = 0.0
         for side in range(k):
-            if digits[side] != 2 or side == own or side == j:
+            if digits[side] != 2 or side in (own, j):
                 continue
             alpha = 1.0 - tau if g[side] > 0.0 else tau
             total += alpha * moments[code - powers[side], xx + j]
@@ -116,8 +128,14 @@ def _fill_state(code, own, k, t, g, digits, powers, moments) -> None:  # type: i
 
 
 @compiled
-def loss_of_output(  # type: ignore[no-untyped-def]
-    output: int, couplings, e: float, bias: float, density, gradient, moments
+def loss_of_output(
+    output: int,
+    couplings: Floats,
+    e: float,
+    bias: float,
+    density: Floats,
+    gradient: Floats,
+    moments: Floats,
 ) -> tuple[float, float]:
     """Return the unweighted loss of one output and its derivative in the bias.
 

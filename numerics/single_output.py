@@ -16,8 +16,7 @@ with e = 1 − g, w = (y + g)/g and v = 1 − w the integral is
 
 from __future__ import annotations
 
-import numpy as np
-
+from .arguments import Floats
 from .compiled import compiled
 
 
@@ -60,7 +59,7 @@ def _product_error(a: float, b: float, product: float) -> float:
 
 
 @compiled
-def compensated_sum_of_products(start: float, sign: float, a: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+def compensated_sum_of_products(start: float, sign: float, a: Floats, b: Floats) -> float:
     """Return start + sign Σ_k a_k b_k as if computed in twice the working precision.
 
     Ogita, Rump & Oishi (2005), algorithm Dot2. Near perfect reconstruction the loss is a square
