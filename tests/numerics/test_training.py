@@ -32,7 +32,7 @@ from superposition.numerics.sampled_gradient import (
     make_gradient,
 )
 from superposition.numerics.sampling import training_batch
-from superposition.numerics.training import TrainingResult, train
+from superposition.numerics.training import DIVERGED_ABOVE, TrainingResult, train
 
 Floats = NDArray[np.float64]
 
@@ -299,7 +299,7 @@ def assert_same(first: TrainingResult, second: TrainingResult, where: Any = ...)
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 100])
-@pytest.mark.parametrize(("n", "m"), [*SIZES, (13, 3)])
+@pytest.mark.parametrize(("n", "m"), [*SIZES, (13, 6), (33, 5)])
 def test_packing_changes_no_bit(n: int, m: int, batch_size: int, dtype: torch.dtype) -> None:
     protocol = replace(BRIEF, batch_size=batch_size, steps=5)
     common: dict[str, Any] = {
@@ -367,6 +367,9 @@ def test_a_model_s_start_does_not_depend_on_the_pack() -> None:
             # Five standard errors of a standard deviation and of a mean, std/√(2N) and std/√N.
             assert abs(values.std() - std) < 5 * std / np.sqrt(2 * values.size)
             assert abs(values.mean()) < 5 * std / np.sqrt(values.size)
+    unit = replace(AT_START, weight_init=Normal(1), bias_init=Normal(1))
+    same = start_of(2, 1, unit, density=0.5, importance=[1, 1])
+    assert not np.isin(same.b, same.W).any()
     assert not start_of(
         2, 1, replace(AT_START, bias_init=Zero()), density=1, importance=[1, 1]
     ).b.any()
@@ -423,6 +426,14 @@ def test_diverged_models_are_reported_and_disturb_no_other() -> None:
         2, 1, importance=importance[[0, 2]], protocol=protocol, model_index=[0, 2], **common
     )
     assert_same(alone, mixed, [0, 2])
+
+
+def test_weights_and_biases_beyond_the_bound_are_reported() -> None:
+    # Importance 0: they stay where they are put.
+    W = np.array([[1, 2], [1, -DIVERGED_ABOVE], [1, -2 * DIVERGED_ABOVE], [0, 0]])[:, None]
+    b = np.array([[0, 0], [0, DIVERGED_ABOVE], [0, 0], [-2 * DIVERGED_ABOVE, 0]])
+    result = start_of(2, 1, AT_START, density=0.5, importance=[0, 0], replicas=4, initial=(W, b))
+    assert result.diverged.tolist() == [False, False, True, True]
 
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])
