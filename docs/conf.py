@@ -1,0 +1,73 @@
+"""Configuration of the documentation; `sphinx-build -W docs docs/_build/html` builds it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from sphinx.application import Sphinx
+
+import superposition
+
+project = "superposition"
+author = "The superposition developers"
+copyright = "The superposition developers, MIT License"
+release = version = superposition.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build", "jupyter_execute"]
+
+# Every page that holds code cells is run at every build: a cache would keep the numbers of an
+# older library. While writing prose, -D nb_execution_mode=cache saves the time.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300
+nb_output_stderr = "remove"  # such as matplotlib's note on its first run; warnings are errors
+nb_render_markdown_format = "myst"
+nb_merge_streams = True
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# Cells import `render`, which stands beside this file, and draw without a display.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+)
+os.environ["MPLBACKEND"] = "agg"
+sys.path.insert(0, str(Path(__file__).parent))
+
+default_role = "py:obj"
+add_module_names = False  # the title of a page names the package
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_typehints_format = "short"
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = "superposition"
+html_theme_options = {"navigation_with_keys": True}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+
+
+def _attributes_as_code(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
+) -> None:
+    """Print `.loss` as code: a reference that begins with a dot would match many attributes."""
+    lines[:] = [re.sub(r"(?<!`)`(\.\w+)`(?!`)", r"``\1``", line) for line in lines]
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", _attributes_as_code)

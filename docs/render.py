@@ -1,0 +1,77 @@
+"""How the pages show what the library returns: formulas, tables, figures, commands."""
+
+from __future__ import annotations
+
+import io
+import shlex
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import sympy
+from IPython.display import SVG, Markdown
+from matplotlib.figure import Figure
+
+from superposition.theory import Derivation
+
+__all__ = ["command", "equations", "figure", "formula", "steps", "table"]
+
+warnings.filterwarnings("error", module=r"superposition|render|__main__")
+mpl.rcParams["svg.hashsalt"] = "superposition"
+
+
+def formula(expression: Any) -> str:
+    """Return a SymPy expression as an inline formula."""
+    return f"${sympy.latex(expression)}$"
+
+
+def equations(*pairs: tuple[str, Any]) -> Markdown:
+    """Show displayed equations; each is a left side in LaTeX and an expression."""
+    rows = " \\\\\n".join(f"{left} &= {sympy.latex(right)}" for left, right in pairs)
+    return Markdown(f"$$\n\\begin{{aligned}}\n{rows}\n\\end{{aligned}}\n$$")
+
+
+def steps(derivation: Derivation) -> Markdown:
+    """Show a derivation step by step."""
+    return Markdown(derivation.latex().replace("\\[\n", "\n$$\n").replace("\n\\]", "\n$$\n"))
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markdown:
+    """Show a table; cells are text, in which $...$ is a formula."""
+    lines = [headers, ["---"] * len(headers), *rows]
+    return Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines))
+
+
+def figure(drawing: Figure) -> SVG:
+    """Show a figure as SVG, the same for equal figures."""
+    text = io.StringIO()
+    drawing.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    return SVG(text.getvalue())
+
+
+def command(line: str, *, code: int = 0, lines: int | None = None) -> None:
+    """Run a line of the command line and print it with what it prints.
+
+    Raises
+    ------
+    RuntimeError
+        If its exit code is not `code`.
+    """
+    program, *arguments = shlex.split(line)
+    if program != "superposition":
+        raise ValueError(f"expected a superposition command, got {line!r}")
+    done = subprocess.run(
+        [sys.executable, "-m", "superposition", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if code == 0 else subprocess.STDOUT,
+        encoding="utf-8",
+        check=False,
+    )
+    if done.returncode != code:
+        raise RuntimeError(f"{line} ended with {done.returncode}: {done.stdout}{done.stderr}")
+    printed = done.stdout.splitlines()
+    shown = printed if lines is None else [*printed[:lines], f"... ({len(printed) - lines} lines)"]
+    print("\n".join([f"$ {line}", *shown]))
