@@ -1,7 +1,8 @@
 r"""The loss of one output for any few features: a recurrence with positive coefficients.
 
 For a set R of k features that are on, t = bias + the couplings of features fixed at 1, and
-z = t + Σ_{j∈R} g_j x_j with the x_j uniform on [0, 1], the moments E[x^μ z₊^p] (|μ| ≤ 2) obey
+z = t + Σ_{j∈R} g_j x_j with the x_j uniform on [0, 1], the moments ``E[x^μ z₊^p]`` with
+``|μ| ≤ 2`` obey::
 
     (|μ| + p + k) E_R[x^μ z₊^p](t)
         = Σ_{l∈R} { α_l E_{R∖l}[x^μ z₊^p | x_l = 1](t + g_l)

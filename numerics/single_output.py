@@ -2,12 +2,12 @@
 
 Write z = g x + y for the preactivation of output i: g = G_ii ≥ 0 is its own coupling, x its own
 feature and y = b_i + Σ_{j≠i} G_ij x_j. Averaged over its own feature alone (off with probability
-1 − s, uniform on [0, 1] with probability s), the squared error is a function of y only,
+1 − s, uniform on [0, 1] with probability s), the squared error is a function of y only::
 
     φ(y) = (1 − s) y₊² + s ∫₀¹ (x − (g x + y)₊)² dx,
 
 a piecewise cubic with kinks at y = −g and y = 0. It is written here so that nothing cancels:
-with e = 1 − g, w = (y + g)/g and v = 1 − w the integral is
+with e = 1 − g, w = (y + g)/g and v = 1 − w the integral is::
 
     1/3                                    y ≤ −g        (the output is dead)
     (v³ + 3 v²w + 3 e v w² + e² w³)/3      −g ≤ y ≤ 0    (a Bernstein form)

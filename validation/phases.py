@@ -4,7 +4,7 @@ The rule, for weights W and biases b. Lengths ρ_i = ‖W_i‖ are relative to t
 
 1. A feature is *represented* if ρ_i ≥ 0.1 and its output is not dead (zero for every input).
    Fewer represented features than hidden dimensions: "unrepresented".
-2. Two represented features are *linked* if |cos(W_i, W_j)| ≥ 1/4. A positive link: "aligned".
+2. Two represented features are *linked* if ``|cos(W_i, W_j)| ≥ 1/4``. A positive link: "aligned".
 3. Features form groups through their links. A single feature is dedicated. A pair is antipodal if
    the shorter is at least 0.6 of the longer; a more uneven pair: "partial superposition".
    All features in one group of n_hidden + 1: "simplex" (a triangle for n_hidden = 2).
