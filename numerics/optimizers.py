@@ -1,4 +1,4 @@
-"""The optimisers of `torch.optim`, on parameters that are stepped in place without autograd.
+"""The optimizers of `torch.optim`, on parameters that are stepped in place without autograd.
 
 Each operation is one correctly rounded elementwise operation. Fused ones (`addcmul`, `lerp`,
 `add` with a factor) round differently in a vector's body and in its tail, and would make a model's
@@ -105,7 +105,7 @@ class _RMSprop(Optimizer):
 
 
 def make_optimizer(parameters: Sequence[torch.Tensor], protocol: Protocol) -> Optimizer:
-    """Return the optimiser that `protocol` names, on `parameters`."""
+    """Return the optimizer that `protocol` names, on `parameters`."""
     kinds: dict[str, Callable[[Sequence[torch.Tensor], Protocol], Optimizer]] = {
         "sgd": _SGD,
         "adam": _Adam,

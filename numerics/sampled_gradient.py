@@ -65,7 +65,7 @@ class SampledGradient(ABC):
     Attributes
     ----------
     parameters, gradients : tuple of torch.Tensor
-        Of equal shapes; an optimiser changes the former in place.
+        Of equal shapes; an optimizer changes the former in place.
     features_first, multiple : layout of the inputs, as `InputSampler` takes them.
     """
 
@@ -104,7 +104,7 @@ class ElementwiseGradient(SampledGradient):
     def __init__(self, models: PackedModels) -> None:
         n_models, n_hidden, n_features = models.W.shape
         self._models = models
-        # One flat parameter, so that an optimiser's update is one call per operation.
+        # One flat parameter, so that an optimizer's update is one call per operation.
         flat = torch.cat([models.W.flatten(1), models.b], dim=1).T.contiguous()
         gradient = torch.empty_like(flat)
         self.parameters, self.gradients = (flat,), (gradient,)

@@ -133,7 +133,7 @@ def standard_normals(keys: torch.Tensor, n_rows: int, n_columns: int) -> Floats:
     rows = torch.arange(n_rows, dtype=torch.int64)[:, None]
     places = (rows << 32) | torch.arange(n_columns, dtype=torch.int64)
     words = _absorb(keys.cpu()[:, None, None], places).numpy()
-    # 53 bits, centred so that neither 0 nor 1 occurs. Inversion rather than Box–Muller: vectorised
+    # 53 bits, centred so that neither 0 nor 1 occurs. Inversion rather than Box–Muller: vectorized
     # sines and logarithms round differently in a vector's body and in its tail, so that a model's
     # start would depend on its place in the pack; ndtri is a plain loop over entries.
     uniform = ((words.view(np.uint64) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53

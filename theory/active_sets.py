@@ -102,7 +102,7 @@ def active_set_losses(
         Says of a vertex value g·v whether g·v + β is positive; not asked for "linear".
     cache
         Integrals found before for the same `shift` and `is_active`. Many sets have the same
-        couplings in another order, in one output and in its neighbours.
+        couplings in another order, in one output and in its neighbors.
     """
     cache = {} if cache is None else cache
     losses = {}

@@ -26,7 +26,7 @@ class UnsolvedBiasError(ValueError):
     reason : str
         Why not.
     equation : sympy.Expr or None
-        Expression in `beta` whose root is the minimiser.
+        Expression in `beta` whose root is the minimizer.
 
     Examples
     --------
@@ -75,18 +75,18 @@ class BiasPiece:
 
 @dataclass(frozen=True)
 class BiasRegime:
-    """The minimiser for a range of densities.
+    """The minimizer for a range of densities.
 
     Attributes
     ----------
     density_range
         Closed interval of densities; the one point for a numeric density.
     bias, loss
-        The minimiser and the error there.
+        The minimizer and the error there.
     equation
-        Irreducible expression in `beta` that vanishes at the minimiser.
+        Irreducible expression in `beta` that vanishes at the minimizer.
     piece
-        The piece on which the minimiser lies.
+        The piece on which the minimizer lies.
     """
 
     density_range: sympy.Set
@@ -98,7 +98,7 @@ class BiasRegime:
 
 @dataclass(frozen=True)
 class OptimalBias:
-    """The global minimiser of one output's error over its bias.
+    """The global minimizer of one output's error over its bias.
 
     Where a stretch of biases is equally good (an output that is best left dead) its end is
     returned.
@@ -112,7 +112,7 @@ class OptimalBias:
     pieces
         The error on each piece, in ascending order of the bias.
     regimes
-        The minimiser, in ascending order of the density.
+        The minimizer, in ascending order of the density.
     """
 
     output: int
@@ -122,7 +122,7 @@ class OptimalBias:
 
     @cached_property
     def bias(self) -> sympy.Expr:
-        """The minimiser; a Piecewise in the density if there are several regimes."""
+        """The minimizer; a Piecewise in the density if there are several regimes."""
         return self._by_density([regime.bias for regime in self.regimes])
 
     @cached_property

@@ -1,8 +1,8 @@
-"""The optimal bias of one output, by exact minimisation piece by piece.
+"""The optimal bias of one output, by exact minimization piece by piece.
 
 As a function of its bias β, the error L_i(β) = E (x_i − σ(g·x + β))² is a polynomial between the
 points β = −g·v, v a vertex of the box, where the pre-activation at a vertex changes sign. A
-minimiser is one of these points or a root of the derivative inside its piece. With a numeric
+minimizer is one of these points or a root of the derivative inside its piece. With a numeric
 density there are finitely many such candidates, and the lowest is taken. With a symbolic density
 (0, 1) is cut into cells in which the number and order of the roots do not change (the roots of
 discriminants and end values) and in which no candidate overtakes the lowest (the roots of
@@ -26,7 +26,7 @@ from .bias import BiasPiece, BiasRegime, OptimalBias, UnsolvedBiasError, beta
 from .cells import Cell, cells, real_roots_between
 from .fields import field_of
 
-__all__ = ["minimise_bias"]
+__all__ = ["minimize_bias"]
 
 _SAMPLES = (sympy.Rational(1, 2), sympy.Rational(1, 10), sympy.Rational(9, 10))
 
@@ -58,13 +58,13 @@ class _Point:
     loss_value: sympy.Float
 
 
-def minimise_bias(
+def minimize_bias(
     index: int,
     couplings: tuple[sympy.Expr, ...],
     densities: tuple[sympy.Expr, ...],
     activation: Activation,
 ) -> OptimalBias:
-    """Return the bias that minimises E (x_i − σ(g·x + β))².
+    """Return the bias that minimizes E (x_i − σ(g·x + β))².
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def minimise_bias(
     Raises
     ------
     UnsolvedBiasError
-        If the minimiser has no closed form, or the couplings contain symbols.
+        If the minimizer has no closed form, or the couplings contain symbols.
     """
     if activation == "relu" and any(not coupling.is_number for coupling in couplings):
         raise UnsolvedBiasError(index, "the couplings of a ReLU output contain symbols")
@@ -87,26 +87,26 @@ def minimise_bias(
     relevant = [densities[j] for j in output.relevant]
     unknown = sorted({d for d in relevant if not d.is_number}, key=sympy.default_sort_key)
     if activation == "linear":
-        return _minimise_parabola(output, unknown)
+        return _minimize_parabola(output, unknown)
     if len(unknown) > 1:
         raise UnsolvedBiasError(
             index, f"its error depends on several densities, {', '.join(map(str, unknown))}"
         )
     if unknown:
-        return _minimise_by_cells(output, unknown[0])
-    return _minimise_at(index, tuple(_pieces(output)), densities[index])
+        return _minimize_by_cells(output, unknown[0])
+    return _minimize_at(index, tuple(_pieces(output)), densities[index])
 
 
-def _minimise_parabola(output: Output, unknown: Sequence[sympy.Expr]) -> OptimalBias:
+def _minimize_parabola(output: Output, unknown: Sequence[sympy.Expr]) -> OptimalBias:
     piece = _piece(output, -sympy.oo, sympy.oo, lambda value: True)
     slope = sympy.expand(sympy.diff(piece.loss, beta))
-    minimiser = sympy.expand(-slope.subs(beta, 0) / sympy.diff(slope, beta))
+    minimizer = sympy.expand(-slope.subs(beta, 0) / sympy.diff(slope, beta))
     density = unknown[0] if unknown else output.densities[output.index]
     regime = BiasRegime(
         sympy.Interval(0, 1),
-        minimiser,
-        sympy.expand(piece.loss.subs(beta, minimiser)),
-        beta - minimiser,
+        minimizer,
+        sympy.expand(piece.loss.subs(beta, minimizer)),
+        beta - minimizer,
         piece,
     )
     return OptimalBias(output.index, density, (piece,), (regime,))
@@ -200,7 +200,7 @@ def _lowest(points: Sequence[_Point]) -> _Point:
     return min(tied, key=lambda point: point.candidate.degree)
 
 
-def _minimise_at(index: int, pieces: tuple[BiasPiece, ...], density: sympy.Expr) -> OptimalBias:
+def _minimize_at(index: int, pieces: tuple[BiasPiece, ...], density: sympy.Expr) -> OptimalBias:
     points = [
         point for candidate in _candidates(pieces, None) for point in _points(candidate, None, None)
     ]
@@ -218,7 +218,7 @@ def _minimise_at(index: int, pieces: tuple[BiasPiece, ...], density: sympy.Expr)
     return OptimalBias(index, density, pieces, (regime,))
 
 
-def _minimise_by_cells(output: Output, density: sympy.Expr) -> OptimalBias:
+def _minimize_by_cells(output: Output, density: sympy.Expr) -> OptimalBias:
     # A generator of its own, so that a density such as 1 − S serves as well as a symbol.
     d = sympy.Dummy("d", positive=True)
     densities = tuple(d if entry == density else entry for entry in output.densities)
@@ -263,7 +263,7 @@ def _substitute(piece: BiasPiece, d: sympy.Symbol, density: sympy.Expr) -> BiasP
 def _refuse_early(
     index: int, pieces: Sequence[BiasPiece], d: sympy.Symbol, sample: sympy.Rational
 ) -> None:
-    """Raise if at one density the minimiser plainly solves an equation of higher degree.
+    """Raise if at one density the minimizer plainly solves an equation of higher degree.
 
     Only a shortcut: the cells would come to the same end, after minutes if there are many pieces.
     """
@@ -276,12 +276,12 @@ def _refuse_early(
         inside = [x.real for x in roots if abs(x.imag) < 1e-9 and lower < x.real < upper]
         for x in [*inside, *map(float, _finite_ends(piece))]:
             lowest = min(lowest, (float(np.polyval(coefficients, x)), x, piece), key=lambda t: t[0])
-    _, minimiser, piece = lowest
-    if any(abs(minimiser - float(end)) < 1e-6 for end in _finite_ends(piece)):
+    _, minimizer, piece = lowest
+    if any(abs(minimizer - float(end)) < 1e-6 for end in _finite_ends(piece)):
         return
     for candidate in _candidates([piece], d):
         at_sample = candidate.equation.as_expr().subs(d, sample)
-        if abs(float(at_sample.subs(beta, minimiser))) < 1e-6 and candidate.degree > 2:
+        if abs(float(at_sample.subs(beta, minimizer))) < 1e-6 and candidate.degree > 2:
             cell = Cell(sample, sample, sample)
             raise _unsolved(index, cell, candidate, d)
 

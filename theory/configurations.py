@@ -120,7 +120,7 @@ class Configuration:
         return np.array(self.W.tolist(), dtype=np.float64)
 
     def b_array(self, density: Any) -> NDArray[np.float64]:
-        """Return the n biases as float64 at a numeric density; optimal ones are minimised."""
+        """Return the n biases as float64 at a numeric density; optimal ones are minimized."""
         exact = [
             optimal_bias(self.W, i, density=density).bias if entry is OPTIMAL else entry
             for i, entry in enumerate(self.b)

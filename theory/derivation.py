@@ -211,7 +211,7 @@ def _output_steps(
     if output.optimum is not None:
         return [
             (f"Output {i}, as a function of its bias:", [reconstruction]),
-            *_minimisation_steps(model, output, output.optimum, show, notation),
+            *_minimization_steps(model, output, output.optimum, show, notation),
         ]
     rows = _term_rows(model, output, output.terms, bias, show, notation)
     total = f"{notation.error.format(i)} = {show(output.loss)}"
@@ -263,7 +263,7 @@ def _term_rows(
     return rows
 
 
-def _minimisation_steps(
+def _minimization_steps(
     model: ModelLoss,
     output: OutputLoss,
     optimum: OptimalBias,

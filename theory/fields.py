@@ -123,7 +123,7 @@ def decide_sign(
     Parameters
     ----------
     expression
-        A real expression. Zero must already be recognised for numbers outside SymPy's reach.
+        A real expression. Zero must already be recognized for numbers outside SymPy's reach.
     sample
         Values of the free symbols at which the sign is read off if assumptions do not decide it.
     densities
@@ -156,7 +156,7 @@ def decide_sign(
         raise UndecidedSignError(expression, f" by the sample {dict(sample)}")
     sign = sign_of_number(value)
     if sign == 0:
-        # On a wall two chambers meet, and the result would hold in neither neighbourhood alone.
+        # On a wall two chambers meet, and the result would hold in neither neighborhood alone.
         raise UndecidedSignError(expression, f" by the sample {dict(sample)}, where it is zero")
     return sign
 

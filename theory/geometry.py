@@ -64,7 +64,7 @@ def feature_dimensionality(W: Any) -> Any:
 def interference(W: Any) -> Any:
     """Return Σ_{j≠i} (Ŵ_i · W_j)², how much of the other features is read off along Ŵ_i.
 
-    Elhage et al. 2022 colour their features by it (their notebook plots its square root). It is
+    Elhage et al. 2022 color their features by it (their notebook plots its square root). It is
     0 for a zero column.
 
     Parameters

@@ -12,7 +12,7 @@ import sympy
 from ..model import Activation, FeatureDistribution, check_activation, check_features
 from .active_sets import ActiveSetTerm, Output, active_set_losses, probability
 from .bias import OptimalBias, UnsolvedBiasError
-from .bias_search import minimise_bias
+from .bias_search import minimize_bias
 from .fields import decide_sign, field_of, tidy_algebraic
 from .inputs import as_exact, read_bias, read_density, read_importance, read_penalty, read_weights
 from .symbols import OPTIMAL, Optimal, s
@@ -33,14 +33,14 @@ class OutputLoss:
     couplings
         Row i of WᵀW.
     bias
-        β_i; where it was `OPTIMAL`, its minimiser.
+        β_i; where it was `OPTIMAL`, its minimizer.
     loss
         E (x_i − x̂_i)².
     terms
         The active sets, whose probability · loss sum to `loss`. Where the bias was `OPTIMAL`
         they stand in `optimum`, one list for each piece.
     optimum
-        The minimisation over the bias, or ``None`` where the bias was given.
+        The minimization over the bias, or ``None`` where the bias was given.
     """
 
     index: int
@@ -113,7 +113,7 @@ def expected_loss(
         Integers, Fractions and SymPy numbers stay exact; a float is the rational it stores.
     b
         n biases, each a number, an expression or `OPTIMAL`; ``None`` is zero. `OPTIMAL` is
-        replaced by the minimiser, which is derived.
+        replaced by the minimizer, which is derived.
     density
         P(x_j ≠ 0), one value for all features or n values. Numbers lie in [0, 1]; symbols are
         taken to lie in (0, 1].
@@ -256,7 +256,7 @@ def _shared_optimum(
     activation: Activation,
     cache: dict[Any, Any],
 ) -> OptimalBias:
-    """Minimise over the bias once for all outputs that differ by the order of the features."""
+    """Minimize over the bias once for all outputs that differ by the order of the features."""
     inputs = list(zip(couplings, densities, strict=True))
     others = [j for j in range(len(inputs)) if j != index]
     order = [index, *sorted(others, key=lambda j: str(inputs[j]))]
@@ -264,7 +264,7 @@ def _shared_optimum(
     if key not in cache:
         ordered = tuple(zip(*key, strict=True))
         try:
-            cache[key] = minimise_bias(0, ordered[0], ordered[1], activation)
+            cache[key] = minimize_bias(0, ordered[0], ordered[1], activation)
         except UnsolvedBiasError as error:
             raise UnsolvedBiasError(index, error.reason, error.equation) from None
     optimum: OptimalBias = cache[key]
@@ -328,11 +328,11 @@ def optimal_bias(
     activation: str = "relu",
     features: FeatureDistribution | None = None,
 ) -> OptimalBias:
-    """Return the bias of one output that minimises its expected squared error, and that error.
+    """Return the bias of one output that minimizes its expected squared error, and that error.
 
-    The outputs' errors share no bias, so each is minimised alone. As a function of β it is
+    The outputs' errors share no bias, so each is minimized alone. As a function of β it is
     polynomial between the points where the pre-activation at some vertex of the box changes
-    sign. All pieces are searched, and the minimisers compared, exactly.
+    sign. All pieces are searched, and the minimizers compared, exactly.
 
     Parameters
     ----------
@@ -351,7 +351,7 @@ def optimal_bias(
     ValueError
         If `output` is no feature, or for the reasons of `expected_loss`.
     UnsolvedBiasError
-        If the minimiser has no closed form in the density symbol.
+        If the minimizer has no closed form in the density symbol.
 
     Examples
     --------
@@ -368,4 +368,4 @@ def optimal_bias(
         raise ValueError(f"output must be a feature 0, …, {n_features - 1}, got {output!r}")
     gram = (weights.T * weights).applyfunc(tidy_algebraic)
     densities = read_density(density, n_features)
-    return minimise_bias(output, tuple(gram.row(output)), densities, check_activation(activation))
+    return minimize_bias(output, tuple(gram.row(output)), densities, check_activation(activation))

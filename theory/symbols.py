@@ -30,4 +30,4 @@ class Optimal(Enum):
 
 
 OPTIMAL: Final[Literal[Optimal.OPTIMAL]] = Optimal.OPTIMAL
-"""Stands for a bias entry that is to be replaced by its minimiser, which is derived."""
+"""Stands for a bias entry that is to be replaced by its minimizer, which is derived."""

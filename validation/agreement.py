@@ -294,6 +294,10 @@ def summarize(dataset: xr.Dataset, compared: xr.Dataset) -> str:
         gap = gap[np.isfinite(gap)]
         numbers = "  ".join(f"{np.quantile(gap, q):10.3e}" for q in (0.5, 0.9, 1.0))
         lines.append(f"  {label:<24} {numbers}")
+    excess = dataset["optimization_gap"].values / optimum
+    for percent in (1, 0.1):
+        share = (excess <= percent / 100).mean()
+        lines.append(f"  points where the best replica is within {percent} %: {share:.4f}")
     lines += ["", "Mean displacement of a phase's edges", "  pair, phase, edge: density, log10 r"]
     for pair in compared["pair"].values:
         for phase in phases:

@@ -1,4 +1,4 @@
-"""Optimal biases against an independent fine minimisation and closed forms."""
+"""Optimal biases against an independent fine minimization and closed forms."""
 
 from fractions import Fraction
 from typing import Any
@@ -54,7 +54,7 @@ def fine_minimum(W: Any, output: int, density: Any) -> tuple[float, float]:
     ],
     ids=str,
 )
-def test_numeric_density_against_fine_minimisation(W: Any, density: Any) -> None:
+def test_numeric_density_against_fine_minimization(W: Any, density: Any) -> None:
     exact = optimal_bias(W, 0, density=density)
     bias, loss = fine_minimum(W, 0, density)
     # Floats hold the loss to 1e−16; around a minimum of curvature one that leaves 1e−8 in β.
@@ -140,7 +140,7 @@ def test_unsolved_bias_says_what_was_not_solved() -> None:
         expected_loss([[w, -w]], OPTIMAL)
 
 
-def test_unsolved_equation_holds_at_the_numeric_minimiser() -> None:
+def test_unsolved_equation_holds_at_the_numeric_minimizer() -> None:
     with pytest.raises(UnsolvedBiasError) as caught:
         optimal_bias([[1, -1]], 0)
     bias = optimal_bias([[1, -1]], 0, density=F(1, 2)).bias

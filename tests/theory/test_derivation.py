@@ -34,7 +34,7 @@ def test_probabilities_sum_to_one_and_terms_to_the_loss(activation: str) -> None
         assert sympy.expand(total - output.loss) == 0
 
 
-def test_minimisation_over_the_bias_is_shown() -> None:
+def test_minimization_over_the_bias_is_shown() -> None:
     steps = derivation([[1, 0]], [0, OPTIMAL])
     text = steps.text()
     assert "dE/dbeta = 2*beta - s" in text
