@@ -10,7 +10,12 @@ import pytest
 
 from superposition.numerics import compiled
 
-CALLEE = "from .compiled import compiled\n\n@compiled\ndef inner(x: float) -> float:\n    return {} * x\n"
+CALLEE = """from .compiled import compiled
+
+@compiled
+def inner(x: float) -> float:
+    return {} * x
+"""
 CALLER = """from .compiled import compiled
 from .callee import inner
 
@@ -21,7 +26,7 @@ def outer(x: float) -> float:
 
 
 @pytest.mark.xfail(
-    reason="numba compares the caller's file only, and keeps machine code with the old callee in it",
+    reason="numba compares the caller's file only; its machine code has the old callee in it",
     strict=True,
 )
 def test_change_of_a_callee_reaches_callers_in_other_files(tmp_path: Path) -> None:
