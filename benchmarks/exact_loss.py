@@ -73,7 +73,8 @@ def main() -> None:
             cells += [f"{seconds:.1e} s", f"{seconds / seconds_exact:.1e}"]
         rows.append(cells)
     print(
-        f"one core, torch {torch.__version__}; density {DENSITY}, random W; exact error is about 1e-15"
+        f"one core, torch {torch.__version__}; density {DENSITY}, random W; "
+        "the exact loss has an error of about 1e-15"
     )
     header = ["(n, m)", "exact/s", "draws/s"]
     for target in TARGETS:

@@ -74,7 +74,7 @@ print([name for name in ("theory", "numerics", "validation", "model", "cli")
 
 
 def test_distribution_brings_no_other_top_level_package() -> None:
-    # An editable install leaves metadata in the tree too, which list sources and no installed files.
+    # An editable install leaves metadata in the tree too; they list sources, not what is installed.
     installed = [one for one in distributions(name="superposition") if one.read_text("RECORD")]
     assert len(installed) == 1
     tops = {file.parts[0] for file in installed[0].files or [] if file.suffix in {".py", ".typed"}}

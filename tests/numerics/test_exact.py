@@ -450,7 +450,7 @@ def test_flipping_the_sign_of_a_feature_that_is_always_on(point: Model, choice: 
 
 
 def test_flipping_also_keeps_an_output_that_stays_between_zero_and_one() -> None:
-    """Output j becomes 1 − x̂_j if b_j becomes 1 − b_j − G_jj, as long as ReLU never cuts it off."""
+    """Output j becomes 1 − x̂_j if b_j becomes 1 − b_j − G_jj, if ReLU never cuts it off."""
     W, b = np.array([[0.8, 0.5]]), np.array([-0.1, 0.05])
     flipped = np.array([b[0] + 0.4, 1 - b[1] - 0.25])
     before = losses_per_output((W, b, np.ones(2)))
@@ -590,9 +590,11 @@ VALID: dict[str, Any] = {"W": [[1, 0]], "b": [0, 0], "density": 0.5, "importance
         pytest.param({"density": [0.1, 0.2, 0.3], "W": np.ones((2, 1, 2))},
                      r"leading dimensions must broadcast, got density \(3,\)", id="density-shape"),
         pytest.param({"importance": [1, -1]}, "importance .* got -1", id="importance-negative"),
-        pytest.param({"importance": [1, np.inf]}, "importance .* got inf", id="importance-infinite"),
-        pytest.param({"importance": [1, 1, 1]}, r"shape \(\.\.\., 2\).* got shape \(3,\)", id="importance-shape"),
-        pytest.param({"importance": 1}, r"one value per feature, got shape \(\)", id="importance-scalar"),
+        pytest.param({"importance": [1, np.inf]}, "importance .* got inf", id="importance-inf"),
+        pytest.param({"importance": [1, 1, 1]},
+                     r"shape \(\.\.\., 2\).* got shape \(3,\)", id="importance-shape"),
+        pytest.param({"importance": 1},
+                     r"one value per feature, got shape \(\)", id="importance-scalar"),
         pytest.param({"penalty": -0.1}, "penalty .* got -0.1", id="penalty-negative"),
         pytest.param({"activation": "gelu"}, "one of relu, linear, got 'gelu'", id="activation"),
         pytest.param({"features": "uniform"}, "features must be None", id="features"),
