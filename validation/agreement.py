@@ -249,6 +249,11 @@ def _quantile(draws: Floats, level: float) -> Floats:
     return np.array(quantiles).reshape(draws.shape[1:])
 
 
+def _with_interval(row: xr.Dataset, name: str) -> str:
+    value, low, high = (float(row[name + suffix]) for suffix in ("", "_low", "_high"))
+    return f"{value:.4f} [{low:.4f}, {high:.4f}]" if np.isfinite(value) else "-"
+
+
 def summarize(dataset: xr.Dataset, compared: xr.Dataset) -> str:
     """Write the agreement and the three gaps of a phase diagram as plain text.
 
@@ -270,11 +275,7 @@ def summarize(dataset: xr.Dataset, compared: xr.Dataset) -> str:
     ]
     for pair in compared["pair"].values:
         row = compared.sel(pair=pair)
-        cells = [
-            f"{float(row[name]):.4f} [{float(row[name + '_low']):.4f}, "
-            f"{float(row[name + '_high']):.4f}]"
-            for name in ("agreement", "agreement_away", "kappa")
-        ]
+        cells = [_with_interval(row, name) for name in ("agreement", "agreement_away", "kappa")]
         lines.append(f"  {pair:<17} {cells[0]:<23} {cells[1]:<23} {cells[2]}")
     lines += [
         f"  all replicas in the optimum's phase: {float(compared['replica_agreement']):.4f}",
@@ -315,10 +316,8 @@ def summarize(dataset: xr.Dataset, compared: xr.Dataset) -> str:
         table = compared["confusion"].sel(pair=pair).values
         used = [k for k in range(len(phases)) if table[k].any() or table[:, k].any()]
         width = max(len(phases[k]) for k in used)
-        lines.append(f"  {pair}")
-        lines.append("  " + " " * width + "".join(f"  {phases[k]:>{width}}" for k in used))
+        lines.append(f"  {pair:<{width + 4}}" + "".join(f"  {f'({k})':>6}" for k in used))
         for k in used:
-            lines.append(
-                f"  {phases[k]:<{width}}" + "".join(f"  {table[k, j]:>{width}}" for j in used)
-            )
+            counts = "".join(f"  {table[k, j]:>6}" for j in used)
+            lines.append(f"  ({k}) {phases[k]:<{width}}{counts}")
     return "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -159,11 +160,28 @@ def derive(
             "loss": str(derived.loss),
             "latex": derived.latex(),
         }
-        click.echo(json.dumps(fields))
+        click.echo(_as_json(fields))
     elif short:
         click.echo(str(derived.loss))
     else:
         click.echo(derived.latex() if latex else derived.text())
+
+
+def _as_json(value: Any) -> str:
+    """Write strict JSON, which has no NaN and no infinity: they become null."""
+
+    def finite(part: Any) -> Any:
+        match part:
+            case dict():
+                return {key: finite(entry) for key, entry in part.items()}
+            case list():
+                return [finite(entry) for entry in part]
+            case float() if not math.isfinite(part):
+                return None
+            case _:
+                return part
+
+    return json.dumps(finite(value), allow_nan=False)
 
 
 def _one_or_many(values: list[sympy.Expr]) -> Any:
@@ -255,7 +273,7 @@ def minimize(
         for minimum in found.minima
     ]
     if as_json:
-        click.echo(json.dumps({"minima": minima, "unconverged": found.unconverged}))
+        click.echo(_as_json({"minima": minima, "unconverged": found.unconverged}))
         return
     click.echo(f"{len(minima)} distinct minima from {found.starts} starts, the lowest first")
     for minimum in found.minima:
@@ -319,7 +337,7 @@ def train(
         loss = None if diverged else float(population_loss(W, b, **model))
         models.append({"loss": loss, "W": W.tolist(), "b": b.tolist()})
     if as_json:
-        click.echo(json.dumps({"optimum_loss": optimum, "models": models}))
+        click.echo(_as_json({"optimum_loss": optimum, "models": models}))
         return
     click.echo(f"exact optimum: loss {optimum:.12g}")
     ranked = sorted(zip(models, result.W, result.b, strict=True), key=_loss_or_infinity)
@@ -406,7 +424,7 @@ def phase_diagram(
     summary = summarize(dataset, compared)
     written = _write_results(out, dataset, summary)
     if as_json:
-        click.echo(json.dumps(_agreement_fields(compared) | {"files": [str(f) for f in written]}))
+        click.echo(_as_json(_agreement_fields(compared) | {"files": [str(f) for f in written]}))
     else:
         click.echo(summary)
         click.echo("written: " + ", ".join(str(file) for file in written))
@@ -465,7 +483,7 @@ def verify(seed: int, as_json: bool) -> None:
                 f"tolerance {check.tolerance:.2g}; {check.source}"
             )
     if as_json:
-        click.echo(json.dumps(rows))
+        click.echo(_as_json(rows))
     else:
         click.echo(f"{len(rows) - failed} of {len(rows)} hold")
     if failed:
