@@ -1,6 +1,11 @@
-"""Numba's compiler with the types of the function it compiles kept."""
+"""Numba's compiler with the types of the function kept, and a cache that cannot go stale."""
 
+from __future__ import annotations
+
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -8,11 +13,31 @@ import numba
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+@cache
+def _fingerprint() -> str:
+    """Return a hash of every source file of this folder."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
 def compiled(function: Function) -> Function:
     """Compile `function` to machine code that releases the interpreter lock.
 
-    Compilation happens at the first call and is kept on disk. Division by zero follows IEEE 754,
-    as in NumPy; no reordering of floating-point operations is allowed, because the compensated
-    arithmetic of the exact losses depends on it.
+    Compilation happens at the first call and is kept on disk where a folder can be written.
+    Division by zero follows IEEE 754, as in NumPy; no reordering of floating-point operations is
+    allowed, because the compensated arithmetic of the exact losses depends on it.
     """
-    return cast(Function, numba.njit(function, nogil=True, cache=True, error_model="numpy"))
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        kept = numba.njit(function, cache=True, **options)
+        # Machine code holds the functions it calls, but numba compares only the file of the
+        # function itself with the kept code: an edit elsewhere would go unnoticed. The stamp of a
+        # kept function therefore covers all files that it can call into.
+        file = kept._cache._cache_file
+        file._source_stamp = (file._source_stamp, _fingerprint())
+    except (AttributeError, RuntimeError):
+        # Another numba than we know, compilation switched off, or nowhere to write: keep nothing.
+        return cast(Function, numba.njit(function, **options))
+    return cast(Function, kept)

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from superposition.numerics import compiled
 
 CALLEE = """from .compiled import compiled
@@ -25,10 +23,6 @@ def outer(x: float) -> float:
 """
 
 
-@pytest.mark.xfail(
-    reason="numba compares the caller's file only; its machine code has the old callee in it",
-    strict=True,
-)
 def test_change_of_a_callee_reaches_callers_in_other_files(tmp_path: Path) -> None:
     """Else an edit, or an update of the package, goes on computing what the old one did."""
     folder = tmp_path / "toy"
