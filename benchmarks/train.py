@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer models and steps")
     quick = parser.parse_args().quick
-    entries, steps, repeats = (2**11, 20, 3) if quick else (2**14, 100, 3)
+    entries, steps, repeats = (2**11, 20, 3) if quick else (2**13, 50, 3)
     protocol = Protocol(
         name="benchmark", optimizer="adam", learning_rate=1e-2, steps=steps, batch_size=BATCH
     )
