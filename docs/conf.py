@@ -53,7 +53,7 @@ autodoc_typehints_description_target = "documented"
 autodoc_typehints_format = "short"
 napoleon_google_docstring = False
 napoleon_use_ivar = True
-napoleon_use_rtype = False
+napoleon_use_rtype = True
 
 html_theme = "furo"
 html_title = "superposition"

@@ -6,18 +6,20 @@ import io
 import shlex
 import subprocess
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import sympy
 from IPython.display import SVG, Markdown
 from matplotlib.figure import Figure
 
 from superposition.theory import Derivation
 
-__all__ = ["command", "equations", "figure", "formula", "steps", "table"]
+__all__ = ["command", "equations", "figure", "formula", "message", "numbers", "steps", "table"]
 
 warnings.filterwarnings("error", module=r"superposition|render|__main__")
 mpl.rcParams["svg.hashsalt"] = "superposition"
@@ -43,6 +45,17 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> Markdown:
     """Show a table; cells are text, in which $...$ is a formula."""
     lines = [headers, ["---"] * len(headers), *rows]
     return Markdown("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines))
+
+
+def numbers(values: Any, digits: int) -> str:
+    """Return the entries of a vector with so many digits after the point."""
+    rounded = np.round(values, digits) + 0.0  # no negative zeros
+    return ", ".join(f"{value:.{digits}f}" for value in rounded).replace("-", "−")
+
+
+def message(error: Exception) -> None:
+    """Print the message of an error, wrapped to the width of a page."""
+    print(textwrap.fill(f"{type(error).__name__}: {error}", 84))
 
 
 def figure(drawing: Figure) -> SVG:
