@@ -166,14 +166,14 @@ def correlation(first: Floats, second: Floats) -> Floats:
 
 @pytest.mark.parametrize("lag", [1, 2, 3, 4, 500])
 def test_examples_are_independent(inputs: Floats, lag: int) -> None:
-    # Lag 1 compares the two halves of one hash, or neighbouring hashes; 500 neighbouring steps.
+    # Lag 1 compares the two halves of one hash, or neighboring hashes; 500 neighboring steps.
     assert (abs(correlation(inputs[:-lag], inputs[lag:])) < SIGMAS).all()
     on = (inputs[:, :3] > 0).astype(np.float64)
     assert (abs(correlation(on[:-lag], on[lag:])) < SIGMAS).all()
 
 
 @pytest.mark.parametrize("word", ["seed", "model_index", "replica", "step"])
-def test_neighbouring_streams_are_independent(word: str) -> None:
+def test_neighboring_streams_are_independent(word: str) -> None:
     streams = [training_batch(DENSITY, 50_000, **{word: value}) for value in range(4)]
     for first, second in combinations(streams, 2):
         assert (abs(correlation(first, second)) < SIGMAS).all()

@@ -155,7 +155,7 @@ def test_the_evaluation_is_chosen_by_size() -> None:
 
 
 # ------------------------------------------------------------------------------------------------
-# The optimisers
+# The optimizers
 # ------------------------------------------------------------------------------------------------
 
 OPTIMIZERS: dict[str, tuple[dict[str, Any], Callable[..., torch.optim.Optimizer]]] = {
@@ -204,7 +204,7 @@ def test_optimizers_step_as_those_of_torch(case: str) -> None:
 
 
 def start_of(n: int, m: int, protocol: Protocol, **options: Any) -> TrainingResult:
-    """Weights as initialised: one step at a learning rate that changes no float."""
+    """Weights as initialized: one step at a learning rate that changes no float."""
     at_start = replace(protocol, optimizer="sgd", learning_rate=1e-300, steps=1, weight_decay=0)
     return train(n, m, protocol=at_start, **options)
 
@@ -354,7 +354,7 @@ def test_the_caller_s_thread_setting_stays_and_does_not_matter() -> None:
 
 
 def test_a_model_s_start_does_not_depend_on_the_pack() -> None:
-    # An initialiser that counts the models of a pack as a fan would start them too small.
+    # An initializer that counts the models of a pack as a fan would start them too small.
     for protocol, n, m in (
         (replace(AT_START, weight_init=XavierNormal()), 3, 2),
         (replace(AT_START, weight_init=Normal(1.5), bias_init=Normal(0.5)), 2, 1),
