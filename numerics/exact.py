@@ -233,8 +233,9 @@ class _PopulationLoss(torch.autograd.Function):
         return torch.as_tensor(result.loss, dtype=W.dtype, device=W.device)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+        if torch.is_grad_enabled():  # create_graph: the saved gradient would pass for a constant
+            raise RuntimeError("population_loss can be differentiated once, not with create_graph")
         dW, db = ctx.saved_tensors
         shape_W, shape_b = ctx.shapes
         return (
@@ -256,7 +257,7 @@ def _to_numpy(values: Any) -> Floats:
 @overload
 def population_loss(
     W: torch.Tensor,
-    b: torch.Tensor,
+    b: Any,
     *,
     density: Any,
     importance: Any,
@@ -355,8 +356,10 @@ def population_loss_and_grad(
 ) -> LossAndGradient:
     """Exact population loss with its gradient in W and b.
 
-    Parameters, errors and accuracy are those of `population_loss`. At a kink of the ReLU the
-    derivative 0 is taken, as torch does.
+    Parameters, errors and accuracy are those of `population_loss`. The loss has a derivative
+    everywhere but where an output is exactly 0 with positive probability (W_i = 0 with b_i = 0).
+    There the derivative of the active side is given, along which the loss falls; autograd on
+    samples would give 0, and a descent would not leave the kink.
 
     Returns
     -------

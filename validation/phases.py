@@ -17,8 +17,9 @@ among the flipped copies the phase that is named first counts.
 
 The numbers are not tuned to make maps agree. Wherever the antipodal pair of (2, 1) ends, for r
 from 0.1 to 10, the ratio of lengths jumps over 0.6: from 0.62 or more to 0.56 or less (measured
-by `tests/validation/test_phases.py`). Where the short column grows from
-zero continuously, any threshold is a convention, and 0.1 is below what the sources call absent.
+by `tests/validation/test_phases.py`). Where the short column vanishes
+(continuously for r from about 0.574 to 0.896, and with a small jump nearer to 1) any threshold is a
+convention, and 0.1 is below what the sources call absent.
 """
 
 from __future__ import annotations

@@ -361,17 +361,37 @@ def test_partial_superposition_near_equal_importance(exact_total: TotalLoss) -> 
     assert exact < 0.995 * min(dedicated, antipodal)
 
 
-def test_transition_to_dedicated_is_continuous_near_equal_importance() -> None:
-    """At r = 0.9 the ratio falls like a square root, ratio² ∝ s_c − s, to 0 at s_c = 0.842."""
-    densities = np.arange(0.80, 0.8501, 0.005)
-    squares = np.array([ratio_at_optimum(s, 0.9) ** 2 for s in densities])
-    assert (squares[densities > 0.843] < 1e-12).all()
-    slopes = np.diff(squares[densities < 0.842]) / 0.005
-    assert (slopes < -0.7).all()
-    assert (slopes > -1.1).all()
-    last = densities < 0.842
-    critical = densities[last][-1] - squares[last][-1] / slopes[-1]
-    assert critical == pytest.approx(0.842, abs=5e-4)
+def partial_minimum(s: float, r: float) -> tuple[float, float]:
+    """Ratio of lengths and loss of the minimum below a partially superposed start."""
+    found = descend([[1.0, -0.3]], [0.05, 0.4], density=s, importance=[1, r], tolerance=1e-13)
+    return float(found.W[0, 1] / found.W[0, 0]), float(found.loss)
+
+
+def test_transition_to_dedicated_is_continuous_and_linear_at_middle_importance() -> None:
+    """At r = 0.7 the ratio vanishes like s_c − s: the kink of ReLU makes a cubic term."""
+    below = np.array([0.63118, 0.63120])
+    ratios = np.array([partial_minimum(s, 0.7)[0] for s in below])
+    slope = (ratios[1] - ratios[0]) / (below[1] - below[0])
+    critical = below[1] - ratios[1] / slope
+    assert critical == pytest.approx(0.631221, abs=2e-6)
+    assert partial_minimum(critical + 1e-4, 0.7)[0] == pytest.approx(0, abs=1e-6)
+    # Five times the distance, five times the ratio, to first order; a square root gives 2.2.
+    near, far = (partial_minimum(critical - d, 0.7)[0] for d in (2e-5, 1e-4))
+    assert far / near == pytest.approx(5, abs=0.25)
+
+
+def test_transition_to_dedicated_is_first_order_near_equal_importance() -> None:
+    """At r = 0.95 two minima cross: [1, 0] is stable below the crossing, partial above it."""
+    ignored = [0.95 * dropped(s) for s in (0.9140, 0.9148)]
+    ratios, losses = zip(*(partial_minimum(s, 0.95) for s in (0.9140, 0.9148)), strict=True)
+    assert max(ratios) < -0.05
+    assert losses[0] < ignored[0] - 1e-7
+    assert losses[1] > ignored[1] + 1e-9
+    kept = descend(
+        [[1, -1e-4]], [1e-4, 0.457], density=0.9140, importance=[1, 0.95], tolerance=1e-13
+    )
+    assert abs(kept.W[0, 1]) < 1e-9  # the dedicated feature is a minimum of its own there
+    assert float(kept.loss) == pytest.approx(ignored[0], rel=1e-14)
 
 
 def test_transition_to_dedicated_is_a_jump_at_small_importance() -> None:
@@ -384,7 +404,7 @@ def test_transition_to_dedicated_is_a_jump_at_small_importance() -> None:
 
 
 def test_aligned_and_opposed_minima_tie_at_full_density(exact_total: TotalLoss) -> None:
-    """x₂ → 1 − x₂ maps one to the other: x̂₂ stays in [0, 1], so that ReLU does not notice."""
+    """At density 1, x and 1 − x have the same law, and that maps one to the other."""
     found = global_minimum(2, 1, density=1, importance=[1, 1], starts=64)
     opposed, aligned = sorted(found.minima[:2], key=lambda minimum: minimum.W.prod())
     assert opposed.W.prod() < 0 < aligned.W.prod()
@@ -393,7 +413,7 @@ def test_aligned_and_opposed_minima_tie_at_full_density(exact_total: TotalLoss) 
     weak = int(abs(W[0]).argmin())
     flipped, shifted = W.copy(), b + W[0] * W[0, weak]
     flipped[0, weak] *= -1
-    shifted[weak] = 1 - b[weak] - W[0, weak] ** 2
+    shifted[weak] = b[weak] + W[0, weak] * W[0, 1 - weak]
     order = slice(None) if abs(aligned.W[0]).argmin() == weak else slice(None, None, -1)
     sign = np.sign(flipped[0].sum() * aligned.W[0].sum())
     np.testing.assert_allclose(sign * flipped[:, order], aligned.W, atol=1e-6)
