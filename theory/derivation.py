@@ -62,8 +62,8 @@ class Derivation:
         """Return the text."""
         return self.text()
 
-    def _repr_latex_(self) -> str:
-        return self.latex()
+    def _repr_markdown_(self) -> str:
+        return self.latex().replace("\\[", "$$").replace("\\]", "$$")
 
 
 def derivation(
@@ -119,6 +119,7 @@ class _Notation:
     penalty: str
     probability: str
     times: str
+    factor: str
     no_set: str
     all_set: str
     at_most: str
@@ -137,6 +138,7 @@ _TEXT = _Notation(
     penalty="lambda * sum over i != j of (W_i . W_j)**2",
     probability="probability",
     times=" * ",
+    factor="({0})",
     no_set="{}",
     all_set="{{{0}}}",
     at_most=" <= ",
@@ -157,6 +159,7 @@ _LATEX = _Notation(
     penalty="\\lambda \\sum_{i \\ne j} (W_i \\cdot W_j)^2",
     probability="P",
     times="\\,",
+    factor="\\left({0}\\right)",
     no_set="\\varnothing",
     all_set="\\{{{0}\\}}",
     at_most=" \\le ",
@@ -177,7 +180,9 @@ def _steps(model: ModelLoss, show: Show, notation: _Notation) -> list[tuple[str,
     for output in model.outputs:
         steps += _output_steps(model, output, show, notation)
     products = " + ".join(
-        f"({show(output.importance)}){notation.times}({show(output.loss)})"
+        notation.times.join(
+            notation.factor.format(show(part)) for part in (output.importance, output.loss)
+        )
         for output in model.outputs
     )
     equations = [f"L = {products}"]
@@ -284,7 +289,8 @@ def _minimization_steps(
     results = []
     for regime in optimum.regimes:
         slope = sympy.factor(sympy.diff(regime.piece.loss, beta))
-        results.append(notation.slope.format(show(slope)))
+        inside = regime.bias not in (regime.piece.lower, regime.piece.upper)
+        results.append(notation.slope.format(show(slope)) + (" = 0" if inside else ""))
         within = ""
         if isinstance(regime.density_range, sympy.Interval):
             ends = regime.density_range.start, regime.density_range.end

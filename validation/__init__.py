@@ -3,7 +3,7 @@
 from .agreement import agreement, phases_of, summarize
 from .checks import Check, verify
 from .configuration import PhaseDiagramConfiguration
-from .phases import classify, phase_names
+from .phases import classify, flip_columns, phase_names
 from .plots import draw_boundaries, plot_phase_diagram
 from .storage import OtherConfigurationError, load_dataset
 from .sweep import phase_diagram
@@ -15,6 +15,7 @@ __all__ = [
     "agreement",
     "classify",
     "draw_boundaries",
+    "flip_columns",
     "load_dataset",
     "phase_diagram",
     "phase_names",

@@ -14,6 +14,7 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ..theory import PhaseBoundary, boundaries, candidates, r
@@ -116,10 +117,13 @@ def _prepare(ax: Axes, dataset: xr.Dataset) -> tuple[Floats, Floats]:
     importance = dataset["importance"].values
     log_x, log_y = _is_geometric(importance), _is_geometric(density)
     x, y = _cell_edges(importance, log_x), _cell_edges(density, log_y)
-    if log_x:
-        ax.set_xscale("log")
-    if log_y:
-        ax.set_yscale("log")
+    ax.set_xscale("log" if log_x else "linear")
+    ax.set_yscale("log" if log_y else "linear")
+    for axis, logarithmic in ((ax.xaxis, log_x), (ax.yaxis, log_y)):
+        if logarithmic:  # labels 0.1, 0.2, 0.5, 1, …: a range may hold no power of ten
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
     return x, y

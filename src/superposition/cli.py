@@ -109,7 +109,10 @@ def cli() -> None:
     """
 
 
-@cli.command(epilog='Example: superposition derive "1,-1/2,-1/2; 0,sqrt(3)/2,-sqrt(3)/2"')
+@cli.command(
+    short_help="Derive a loss exactly.",
+    epilog='Example: superposition derive "1,-1/2,-1/2; 0,sqrt(3)/2,-sqrt(3)/2"',
+)
 @click.argument("weights", metavar="W")
 @click.option(
     "--bias",
@@ -226,7 +229,10 @@ def _rows(array: np.ndarray) -> str:
     )
 
 
-@cli.command(epilog="Example: superposition minimize --density 0.7 --importance 0.9")
+@cli.command(
+    short_help="Find the exact optimum.",
+    epilog="Example: superposition minimize --density 0.7 --importance 0.9",
+)
 @_features_option
 @_hidden_option
 @click.option("--density", type=_Vector(), required=True, help="One density or n of them.")
@@ -285,7 +291,10 @@ def minimize(
         click.echo(f"{found.unconverged} starts did not converge")
 
 
-@cli.command(epilog="Example: superposition train --density 0.1 --replicas 10 --protocol roe2023")
+@cli.command(
+    short_help="Train models on samples.",
+    epilog="Example: superposition train --density 0.1 --replicas 10 --protocol roe2023",
+)
 @_features_option
 @_hidden_option
 @click.option("--density", type=_Vector(), required=True, help="One density or n of them.")
@@ -352,7 +361,11 @@ def _loss_or_infinity(entry: tuple[dict[str, Any], Any, Any]) -> float:
     return float("inf") if loss is None else float(loss)
 
 
-@cli.command("phase-diagram", epilog="Example: superposition phase-diagram --out results/phase-2-1")
+@cli.command(
+    "phase-diagram",
+    short_help="Theory, optimum and training on a grid.",
+    epilog="Example: superposition phase-diagram --out results/phase-2-1",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -461,7 +474,9 @@ def _agreement_fields(compared: xr.Dataset) -> dict[str, Any]:
     } | {"stuck_fraction": float(compared["stuck_fraction"])}
 
 
-@cli.command(epilog="Example: superposition verify --json")
+@cli.command(
+    short_help="Check the sources' formulas.", epilog="Example: superposition verify --json"
+)
 @_seed_option
 @_json_option
 def verify(seed: int, as_json: bool) -> None:
