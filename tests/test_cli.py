@@ -49,6 +49,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "loss"),
     [
         (["1,-1"], "s**2*(r + 1)/6"),
+        (["-1,1"], "s**2*(r + 1)/6"),
         (["1,0"], "r*(-s**2/4 + s/3)"),
         (["1,0", "--bias", "zero"], "r*s/3"),
         (["1,-1", "--importance", "1,1"], "s**2/3"),
@@ -153,6 +154,7 @@ def test_verify_exits_with_one_when_a_check_fails(
         (["derive", "1,-1", "--bias", "1"], "b"),
         (["derive", "1,-1", "--activation", "gelu"], "gelu"),
         (["derive"], "Missing argument"),
+        (["derive", "1,-1", "--nonesuch"], "--nonesuch"),
         (["minimize", "--density", "1.5"], "density"),
         (["minimize", "--density", "0.5", "--importance", "-1"], "importance"),
         (["minimize", "--density", "0.5", "--features", "11"], "n_features up to 10"),

@@ -4,7 +4,8 @@ The rule, for weights W and biases b. Lengths ρ_i = ‖W_i‖ are relative to t
 
 1. A feature is *represented* if ρ_i ≥ 0.1 and its output is not dead (zero for every input).
    Fewer represented features than hidden dimensions: "unrepresented".
-2. Two represented features are *linked* if ``|cos(W_i, W_j)| ≥ 1/4``. A positive link: "aligned".
+2. Two represented features are *linked* if ``|cos(W_i, W_j)| ≥ 1/4``. A
+   feature whose strongest link is positive: "aligned".
 3. Features form groups through their links. A single feature is dedicated. A pair is antipodal if
    the shorter is at least 0.6 of the longer; a more uneven pair: "partial superposition".
    All features in one group of n_hidden + 1: "simplex" (a triangle for n_hidden = 2).
@@ -30,6 +31,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..model import check_activation
 from ..numerics import is_dead
 from ..theory import Configuration, candidates
 
@@ -90,8 +92,10 @@ def _describe(W: Floats, dead: NDArray[np.bool_]) -> str | Pattern:
     gram = W.T @ W
     cosine = gram / np.maximum(np.outer(length, length), np.finfo(float).tiny)
     linked = np.abs(cosine) >= LINKED
-    if any(cosine[i, j] >= LINKED for i in represented for j in represented if i != j):
-        return ALIGNED
+    for i in represented:
+        links = [cosine[i, j] for j in represented if j != i and linked[i, j]]
+        if links and max(links, key=abs) > 0:
+            return ALIGNED
     groups = _groups(linked, represented)
     sizes = Counter(len(group) for group in groups)
     if len(groups) == 1 and len(groups[0]) == m + 1 and m >= 2:
@@ -139,7 +143,9 @@ def flip_columns(W: Floats, b: Floats, signs: tuple[int, ...]) -> tuple[Floats, 
     return W, b
 
 
-def classify(W: ArrayLike, b: ArrayLike, density: ArrayLike = 0.0) -> Codes:
+def classify(
+    W: ArrayLike, b: ArrayLike, density: ArrayLike = 0.0, *, activation: str = "relu"
+) -> Codes:
     """Return the phase code of each model; the rule stands at the top of this module.
 
     Parameters
@@ -148,6 +154,8 @@ def classify(W: ArrayLike, b: ArrayLike, density: ArrayLike = 0.0) -> Codes:
     b : array_like, shape (..., n_features)
     density : array_like, shape (...)
         Only whether it is 1 matters.
+    activation : {"relu", "linear"}
+        Without activation no output is dead.
 
     Returns
     -------
@@ -163,24 +171,26 @@ def classify(W: ArrayLike, b: ArrayLike, density: ArrayLike = 0.0) -> Codes:
     W = np.asarray(W, dtype=np.float64)
     b = np.asarray(b, dtype=np.float64)
     n = W.shape[-1]
-    codes = _classify(W, b)
+    relu = check_activation(activation) == "relu"
+    codes = _classify(W, b, relu)
     dense = np.broadcast_to(np.asarray(density) == 1.0, codes.shape)
     if dense.any():
         at_one_W = np.broadcast_to(W, (*codes.shape, *W.shape[-2:]))[dense]
         at_one_b = np.broadcast_to(b, (*codes.shape, n))[dense]
         flips = [(1, *signs) for signs in product((1, -1), repeat=n - 1)]
-        copies = [_classify(*flip_columns(at_one_W, at_one_b, signs)) for signs in flips]
+        copies = [_classify(*flip_columns(at_one_W, at_one_b, signs), relu) for signs in flips]
         codes[dense] = np.min(copies, axis=0)
     return codes
 
 
-def _classify(W: Floats, b: Floats) -> Codes:
+def _classify(W: Floats, b: Floats, relu: bool) -> Codes:
     m, n = W.shape[-2:]
     names = phase_names(n, m)
     patterns = {_pattern(candidate): candidate.name for candidate in candidates(n, m)}
     shape = np.broadcast_shapes(W.shape[:-2], b.shape[:-1])
     rows_W = np.broadcast_to(W, (*shape, m, n)).reshape(-1, m, n)
-    rows_dead = np.broadcast_to(is_dead(W, b), (*shape, n)).reshape(-1, n)
+    dead = is_dead(W, b) if relu else np.zeros(n, dtype=bool)
+    rows_dead = np.broadcast_to(dead, (*shape, n)).reshape(-1, n)
     codes = np.empty(len(rows_W), dtype=np.int8)
     for k, (weights, dead) in enumerate(zip(rows_W, rows_dead, strict=True)):
         if not np.isfinite(weights).all():

@@ -100,7 +100,10 @@ def _optimum(
     tied = found.loss <= lowest * (1 + _TIED)
     phase = np.full(shape, np.iinfo(np.int8).max, dtype=np.int8)
     phase[tied] = classify(
-        found.W[tied], found.b[tied], np.broadcast_to(density[..., np.newaxis], shape)[tied]
+        found.W[tied],
+        found.b[tied],
+        np.broadcast_to(density[..., np.newaxis], shape)[tied],
+        activation=configuration.activation,
     )
     best = phase.argmin(axis=-1)
 
@@ -151,7 +154,7 @@ def _trained(
     }
     loss = population_loss(W, b, **arguments)
     settled = descend(W, b, **arguments)
-    phase = classify(result.W, result.b, arguments["density"])
+    phase = classify(result.W, result.b, arguments["density"], activation=configuration.activation)
     loss = np.where(sound, loss, np.inf)
     best = loss.argmin(axis=-1)[..., np.newaxis]
     return {

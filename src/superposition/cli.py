@@ -110,6 +110,7 @@ def cli() -> None:
 
 
 @cli.command(
+    context_settings={"ignore_unknown_options": True},  # a W may begin with a minus sign
     short_help="Derive a loss exactly.",
     epilog='Example: superposition derive "1,-1/2,-1/2; 0,sqrt(3)/2,-sqrt(3)/2"',
 )
@@ -144,7 +145,7 @@ def derive(
     """Derive the expected loss of weights W, exactly.
 
     W has one row per hidden dimension; rows are separated by ; and entries by a comma. Fractions,
-    decimals and sqrt( ) are exact. Put -- before a W that begins with a minus sign.
+    decimals and sqrt( ) are exact.
     """
     from .theory import derivation, r, s
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
-from superposition.numerics import descend, population_loss, random_starts
-from superposition.theory import candidates, regular_simplex
+from superposition.numerics import descend, global_minimum, population_loss, random_starts
+from superposition.theory import candidates, regular_polygon, regular_simplex
 from superposition.validation import classify, phase_names
 from superposition.validation.phases import BALANCED, flip_columns
 
@@ -52,6 +52,24 @@ def test_hand_made_weights(W: object, b: object, expected: str) -> None:
 def test_every_candidate_is_its_own_phase(n: int, m: int) -> None:
     for candidate in candidates(n, m):
         assert name_of(candidate.W_array()) == candidate.name
+
+
+def test_pentagon_is_not_aligned_though_neighbors_are_at_72_degrees() -> None:
+    assert name_of(regular_polygon(5).W_array()) == "other"
+
+
+def test_a_feature_with_positive_links_only_is_aligned() -> None:
+    """The second minimum of (3, 2) at s = 0.6, r = 1: two antipodal features and one across."""
+    found = global_minimum(3, 2, density=0.6, importance=[1, 1, 1], starts=64)
+    assert name_of(found.W, found.b) == "simplex"
+    assert name_of(found.minima[1].W, found.minima[1].b) == "aligned"
+
+
+def test_linear_outputs_are_never_dead() -> None:
+    W, b = np.array([[1.0, -1.0]]), np.array([-3.0, -3.0])
+    names = phase_names(2, 1)
+    assert names[int(classify(W, b))] == "unrepresented"
+    assert names[int(classify(W, b, activation="linear"))] == "superpose both"
 
 
 def test_triangle_is_the_simplex() -> None:
