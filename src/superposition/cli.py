@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -32,32 +32,22 @@ __all__ = ["cli", "main"]
 FIGURE_FORMATS = ("png", "svg", "pdf")
 
 
-class _Number(ParamType):
-    """An exact number, such as 1/2 or sqrt(5)."""
+class _Parsed(ParamType):
+    """What one of the parsers of `literals` makes of the text."""
 
-    name = "number"
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> sympy.Expr:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return parse_number(str(value))
+            return self._parse(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
 
-class _Vector(ParamType):
-    """Exact numbers separated by commas."""
-
-    name = "numbers"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> list[sympy.Expr]:
-        try:
-            return parse_vector(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+_NUMBER = _Parsed("number", parse_number)
+_VECTOR = _Parsed("numbers", parse_vector)
 
 
 class _Grid(ParamType):
@@ -83,7 +73,7 @@ _activation_option = click.option(
     "--activation", type=click.Choice(ACTIVATIONS), default="relu", show_default=True
 )
 _penalty_option = click.option(
-    "--penalty", type=_Number(), default="0", show_default=True, help="Interference penalty λ."
+    "--penalty", type=_NUMBER, default="0", show_default=True, help="Interference penalty λ."
 )
 _seed_option = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 _features_option = click.option(
@@ -122,10 +112,8 @@ def cli() -> None:
     help="zero, optimal, n numbers, or the sources' convention: optimal for dropped features "
     "(zero columns of W), zero for the others.",
 )
-@click.option(
-    "--density", type=_Vector(), help="One density or n of them.  [default: the symbol s]"
-)
-@click.option("--importance", type=_Vector(), help="n importances.  [default: 1, …, 1, r]")
+@click.option("--density", type=_VECTOR, help="One density or n of them.  [default: the symbol s]")
+@click.option("--importance", type=_VECTOR, help="n importances.  [default: 1, …, 1, r]")
 @_activation_option
 @_penalty_option
 @click.option("--latex", is_flag=True, help="Print the derivation as LaTeX.")
@@ -236,9 +224,9 @@ def _rows(array: np.ndarray) -> str:
 )
 @_features_option
 @_hidden_option
-@click.option("--density", type=_Vector(), required=True, help="One density or n of them.")
+@click.option("--density", type=_VECTOR, required=True, help="One density or n of them.")
 @click.option(
-    "--importance", type=_Vector(), default="1", show_default=True, help="r, or n importances."
+    "--importance", type=_VECTOR, default="1", show_default=True, help="r, or n importances."
 )
 @_activation_option
 @_penalty_option
@@ -298,9 +286,9 @@ def minimize(
 )
 @_features_option
 @_hidden_option
-@click.option("--density", type=_Vector(), required=True, help="One density or n of them.")
+@click.option("--density", type=_VECTOR, required=True, help="One density or n of them.")
 @click.option(
-    "--importance", type=_Vector(), default="1", show_default=True, help="r, or n importances."
+    "--importance", type=_VECTOR, default="1", show_default=True, help="r, or n importances."
 )
 @_activation_option
 @_penalty_option
