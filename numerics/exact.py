@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast, overload
 
@@ -30,6 +31,8 @@ Array = TypeVar("Array", NDArray[np.float64], torch.Tensor)
 class LossAndGradient:
     """Exact losses with their gradients, one per model of the batch.
 
+    Unpacks as ``loss, dW, db``.
+
     Attributes
     ----------
     loss : array of shape (...)
@@ -42,6 +45,9 @@ class LossAndGradient:
     loss: Any
     dW: Any
     db: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.loss, self.dW, self.db))
 
 
 @compiled
@@ -372,6 +378,7 @@ def population_loss_and_grad(
     >>> at = population_loss_and_grad([[1, 0]], [0, 0.25], density=0.5, importance=[1, 1])
     >>> float(abs(at.db[1]))  # the optimal bias of a dropped feature is s/2
     0.0
+    >>> loss, dW, db = at
     """
     result = _evaluate(
         _to_numpy(W),

@@ -129,3 +129,13 @@ def test_intervals_hold_the_value_and_the_seed_decides() -> None:
     text = summarize(diagram, first)
     assert "theory-optimum" in text
     assert f"{float(first['agreement'][0]):.4f}" in text
+
+
+def test_agreement_away_leaves_out_the_boundary_of_the_optimum() -> None:
+    """Maps that differ in the row next to the edge alone agree everywhere away from it."""
+    optimum, theory = horizontal(4), horizontal(5)
+    shape = (len(DENSITY), len(IMPORTANCE), 1)
+    compared = agreement(synthetic(theory, optimum, theory[..., np.newaxis], np.ones(shape)))
+    at = compared.sel(pair="theory-optimum")
+    assert float(at["agreement"]) == pytest.approx(1 - 1 / len(DENSITY))
+    assert float(at["agreement_away"]) == 1.0
