@@ -126,6 +126,32 @@ def test_phase_diagram_writes_what_it_says_and_reuses_it(
     assert load_dataset(out).identical(before)
 
 
+@pytest.mark.parametrize("name", ["summary.txt", "phase_diagram.png", "dataset.zarr"])
+def test_files_of_others_are_never_overwritten(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_text("mine")
+    code, out, err = run(capsys, *SMALL, "--out", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert f"{name} is" in err
+    assert "move it away" in err
+    assert (tmp_path / name).read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_density_zero_has_no_loss_to_compare_with(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, out, _ = run(capsys, "train", "--density", "0", "--replicas", "1")
+    assert code == 0
+    assert "exact optimum: loss 0" in out
+    grid = ["--linear-grid", "--density", "0:1:2", "--importance", "1:2:2", "--replicas", "1"]
+    code, out, _ = run(capsys, "phase-diagram", *grid, "--starts", "8", "--out", str(tmp_path))
+    assert code == 0
+    assert "nan" not in out
+
+
 def test_verify_exits_with_one_when_a_check_fails(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -284,7 +284,8 @@ def summarize(dataset: xr.Dataset, compared: xr.Dataset) -> str:
         "",
         "Where the loss goes, relative to the exact optimum (median, 90 %, largest)",
     ]
-    optimum = dataset["optimum_loss"].values
+    # Where nothing is ever on all losses are 0, and no gap is relative to anything.
+    optimum = np.where(dataset["optimum_loss"] > 0, dataset["optimum_loss"], np.nan)
     for label, name, over_replicas in (
         ("theory's closed forms", "approximation_gap", False),
         ("best replica", "optimization_gap", False),
@@ -293,10 +294,12 @@ def summarize(dataset: xr.Dataset, compared: xr.Dataset) -> str:
     ):
         gap = dataset[name].values / (optimum[..., np.newaxis] if over_replicas else optimum)
         gap = gap[np.isfinite(gap)]
-        numbers = "  ".join(f"{np.quantile(gap, q):10.3e}" for q in (0.5, 0.9, 1.0))
-        lines.append(f"  {label:<24} {numbers}")
+        quantiles = [np.quantile(gap, q) for q in (0.5, 0.9, 1.0)] if gap.size else []
+        numbers = "  ".join(f"{quantile:10.3e}" for quantile in quantiles)
+        lines.append(f"  {label:<24} {numbers or '-'}")
     excess = dataset["optimization_gap"].values / optimum
-    for percent in (1, 0.1):
+    excess = excess[~np.isnan(excess)]
+    for percent in (1, 0.1) if excess.size else ():
         share = (excess <= percent / 100).mean()
         lines.append(f"  points where the best replica is within {percent} %: {share:.4f}")
     lines += ["", "Mean displacement of a phase's edges", "  pair, phase, edge: density, log10 r"]

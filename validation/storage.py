@@ -11,7 +11,7 @@ import xarray as xr
 
 from .configuration import PhaseDiagramConfiguration
 
-_NAME = "dataset.zarr"
+DATASET_NAME = "dataset.zarr"
 _COMPLETE = "complete"
 
 
@@ -65,13 +65,19 @@ class DatasetFolder:
     def __init__(self, folder: Path, configuration: PhaseDiagramConfiguration) -> None:
         self.folder = folder
         self.configuration = configuration
-        self.path = folder / _NAME
+        self.path = folder / DATASET_NAME
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass  # fails now if the folder cannot be written to, and not after an hour of work
         if self.path.exists():
-            with xr.open_zarr(self.path, consolidated=False) as stored:
-                found = stored.attrs.get("configuration", "{}")
+            try:
+                with xr.open_zarr(self.path, consolidated=False) as stored:
+                    found = stored.attrs["configuration"]
+            except (KeyError, OSError, ValueError) as error:
+                raise ValueError(
+                    f"{self.path} is no dataset of a phase diagram; choose another folder, "
+                    "or move it away"
+                ) from error
             differences = configuration.differences(found)
             if differences:
                 raise OtherConfigurationError(folder, differences)
@@ -109,7 +115,7 @@ class DatasetFolder:
             }
             for name in first.data_vars
         }
-        partial = self.path.with_name(_NAME + ".partial")
+        partial = self.path.with_name(DATASET_NAME + ".partial")
         if partial.exists():
             shutil.rmtree(partial)
         first.to_zarr(partial, encoding=chunked, consolidated=False)
@@ -126,7 +132,7 @@ def load_dataset(folder: str | Path) -> xr.Dataset:
     ValueError
         If rows of it are still to be computed.
     """
-    path = Path(folder) / _NAME
+    path = Path(folder) / DATASET_NAME
     if not path.exists():
         raise FileNotFoundError(f"no dataset in {folder}: {path} does not exist")
     with xr.open_zarr(path, consolidated=False) as stored:

@@ -29,7 +29,10 @@ else:
 
 __all__ = ["cli", "main"]
 
+SUMMARY_NAME = "summary.txt"
+FIGURE_NAME = "phase_diagram"
 FIGURE_FORMATS = ("png", "svg", "pdf")
+_RESULT_FILES = (SUMMARY_NAME, *(f"{FIGURE_NAME}.{suffix}" for suffix in FIGURE_FORMATS))
 
 
 class _Parsed(ParamType):
@@ -88,6 +91,27 @@ _protocol_option = click.option(
     "--protocol", default="annealed", show_default=True, help="Name of a training protocol."
 )
 _device_option = click.option("--device", default="cpu", show_default=True, help="Torch device.")
+
+
+def _one_model(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that describe one model: sizes, density, importance, activation, penalty."""
+    options = (
+        _features_option,
+        _hidden_option,
+        click.option("--density", type=_VECTOR, required=True, help="One density or n of them."),
+        click.option(
+            "--importance",
+            type=_VECTOR,
+            default="1",
+            show_default=True,
+            help="r, or n importances.",
+        ),
+        _activation_option,
+        _penalty_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -222,14 +246,7 @@ def _rows(array: np.ndarray) -> str:
     short_help="Find the exact optimum.",
     epilog="Example: superposition minimize --density 0.7 --importance 0.9",
 )
-@_features_option
-@_hidden_option
-@click.option("--density", type=_VECTOR, required=True, help="One density or n of them.")
-@click.option(
-    "--importance", type=_VECTOR, default="1", show_default=True, help="r, or n importances."
-)
-@_activation_option
-@_penalty_option
+@_one_model
 @click.option("--starts", type=click.IntRange(min=1), default=256, show_default=True)
 @_seed_option
 @_json_option
@@ -284,14 +301,7 @@ def minimize(
     short_help="Train models on samples.",
     epilog="Example: superposition train --density 0.1 --replicas 10 --protocol roe2023",
 )
-@_features_option
-@_hidden_option
-@click.option("--density", type=_VECTOR, required=True, help="One density or n of them.")
-@click.option(
-    "--importance", type=_VECTOR, default="1", show_default=True, help="r, or n importances."
-)
-@_activation_option
-@_penalty_option
+@_one_model
 @_protocol_option
 @click.option("--replicas", type=click.IntRange(min=1), default=10, show_default=True)
 @_seed_option
@@ -341,8 +351,10 @@ def train(
     ranked = sorted(zip(models, result.W, result.b, strict=True), key=_loss_or_infinity)
     for trained, W, b in ranked:
         loss = trained["loss"]
-        excess = "diverged" if loss is None else f"loss {loss:.9g} ({loss / optimum - 1:+.2%})"
-        click.echo(f"{excess}  W = {_rows(W)}  b = {_rows(b)}")
+        judged = "diverged" if loss is None else f"loss {loss:.9g}"
+        if loss is not None and optimum > 0:
+            judged += f" ({loss / optimum - 1:+.2%})"
+        click.echo(f"{judged}  W = {_rows(W)}  b = {_rows(b)}")
 
 
 def _loss_or_infinity(entry: tuple[dict[str, Any], Any, Any]) -> float:
@@ -407,6 +419,7 @@ def phase_diagram(
     spread = np.linspace if linear_grid else np.geomspace
     if not linear_grid and min(density[0], importance[0]) <= 0:
         raise ValueError("a geometric grid needs values above 0; start higher or use --linear-grid")
+    _refuse_to_overwrite(out)
     dataset = compute(
         n_features,
         n_hidden,
@@ -432,17 +445,31 @@ def phase_diagram(
         click.echo("written: " + ", ".join(str(file) for file in written))
 
 
+def _refuse_to_overwrite(out: Path) -> None:
+    """Raise if a file that is to be written is there without the dataset that it belongs to."""
+    from .validation.storage import DATASET_NAME
+
+    if not (out / DATASET_NAME).exists():
+        for name in _RESULT_FILES:
+            if (out / name).exists():
+                raise ValueError(
+                    f"{out / name} is there already and does not come from a phase diagram in "
+                    f"{out}; choose another folder, or move it away"
+                )
+
+
 def _write_results(out: Path, dataset: xr.Dataset, summary: str) -> list[Path]:
     import matplotlib as mpl
 
     from .validation import plot_phase_diagram
+    from .validation.storage import DATASET_NAME
 
-    written = [out / "dataset.zarr", out / "summary.txt"]
+    written = [out / DATASET_NAME, out / SUMMARY_NAME]
     written[1].write_text(summary, encoding="utf-8")
     with mpl.rc_context({"svg.hashsalt": "superposition"}):
         figure = plot_phase_diagram(dataset)
         for suffix in FIGURE_FORMATS:
-            path = out / f"phase_diagram.{suffix}"
+            path = out / f"{FIGURE_NAME}.{suffix}"
             figure.savefig(path, dpi=150, metadata=None if suffix == "png" else _undated(suffix))
             written.append(path)
     return written
@@ -528,5 +555,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _interrupted() -> NoReturn:
-    click.echo("superposition: interrupted; the same command goes on from here", err=True)
+    click.echo(
+        "superposition: interrupted; a phase diagram goes on when the same command is given again",
+        err=True,
+    )
     raise SystemExit(130)

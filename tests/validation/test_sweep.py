@@ -13,10 +13,12 @@ import xarray as xr
 from superposition.numerics import PROTOCOLS, population_loss
 from superposition.validation import (
     OtherConfigurationError,
+    agreement,
     load_dataset,
     phase_diagram,
     phase_names,
     phases_of,
+    summarize,
     sweep,
 )
 
@@ -167,6 +169,9 @@ def test_diverged_models_are_reported_and_count_as_infinitely_bad() -> None:
     assert result["diverged"].values.all()
     assert np.isinf(result["trained_loss"]).all()
     assert float(result["stuck_fraction"].squeeze()) == 1.0
+    text = summarize(result, agreement(result))
+    assert "replicas that diverged: 2" in text
+    assert "nan" not in text
 
 
 @pytest.mark.parametrize(
@@ -189,6 +194,14 @@ def test_diverged_models_are_reported_and_count_as_infinitely_bad() -> None:
 def test_invalid_arguments(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         diagram(**change)
+
+
+def test_nothing_is_ever_on() -> None:
+    """At density 0 every loss is 0, and no gap is relative to anything: no warning, no nan."""
+    result = diagram(density=[0.0], importance=[1.0], starts=4)
+    assert float(result["optimum_loss"].squeeze()) == 0.0
+    text = summarize(result, agreement(result))
+    assert "nan" not in text
 
 
 def test_folder_without_dataset(tmp_path: Path) -> None:
