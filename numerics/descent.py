@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..model import FeatureDistribution, check_activation, check_features, check_penalty
+from ..features import FeatureDistribution, check_features
+from ..model import check_activation, check_penalty
 from .arguments import Floats, broadcast_parameters, check_weights
 from .compiled import compiled
 from .exact import model_loss_and_gradient, scratch_moments

@@ -10,12 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ..model import (
-    FeatureDistribution,
-    check_activation,
-    check_features,
-    check_penalty,
-)
+from ..features import FeatureDistribution, check_features
+from ..model import check_activation, check_penalty
 from . import quadrature, recurrence
 from .arguments import Floats, broadcast_parameters, check_weights
 from .compiled import compiled
@@ -309,7 +305,7 @@ def population_loss(
         Finite and non-negative.
     activation : {"relu", "linear"}
     features : feature distribution, optional
-        None is `IndependentUniform`.
+        None is `Independent`.
     penalty : array_like, shape (...)
         Interference penalty λ ≥ 0.
 

@@ -8,7 +8,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..model import FeatureDistribution, check_activation, check_sizes
+from ..features import FeatureDistribution
+from ..model import check_activation, check_sizes
 from .arguments import Floats, broadcast_parameters
 from .descent import Descent, descend
 

@@ -14,14 +14,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from ..model import (
-    Activation,
-    FeatureDistribution,
-    check_activation,
-    check_features,
-    check_penalty,
-    check_sizes,
-)
+from ..features import FeatureDistribution, check_features
+from ..model import Activation, check_activation, check_penalty, check_sizes
 from .arguments import broadcast_parameters
 from .optimizers import make_optimizer
 from .protocols import Protocol, resolve_protocol
@@ -164,7 +158,7 @@ def train(
         shape of the grid.
     activation : {"relu", "linear"}
     features : feature distribution, optional
-        None is `IndependentUniform`.
+        None is `Independent`.
     penalty : array_like, broadcast to the grid
         Interference penalty λ ≥ 0.
     protocol : str or Protocol

@@ -10,7 +10,8 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from ..model import FeatureDistribution, check_sizes, relative_importance
+from ..features import FeatureDistribution
+from ..model import check_sizes, relative_importance
 from .inputs import read_bias, read_weights
 from .loss import ModelLoss, derive_loss, optimal_bias
 from .symbols import OPTIMAL, Optimal, r, s

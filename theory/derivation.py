@@ -12,7 +12,7 @@ from typing import Any
 
 import sympy
 
-from ..model import FeatureDistribution
+from ..features import FeatureDistribution
 from .active_sets import ActiveSetTerm
 from .bias import BiasPiece, OptimalBias, beta
 from .loss import ModelLoss, OutputLoss, derive_loss

@@ -9,7 +9,8 @@ from typing import Any
 
 import sympy
 
-from ..model import Activation, FeatureDistribution, check_activation, check_features
+from ..features import FeatureDistribution, check_features
+from ..model import Activation, check_activation
 from .active_sets import ActiveSetTerm, Output, active_set_losses, probability
 from .bias import OptimalBias, UnsolvedBiasError
 from .bias_search import minimize_bias

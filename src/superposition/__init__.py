@@ -4,8 +4,20 @@
 the exact population loss and trains models, `superposition.validation` compares the two.
 """
 
-from .model import IndependentUniform, relative_importance
+from .features import Anticorrelated, CoActive, Correlated, Independent, OneHot
+from .model import relative_importance
+from .values import UNIFORM, ValueDistribution
 
-__all__ = ["IndependentUniform", "__version__", "relative_importance"]
+__all__ = [
+    "UNIFORM",
+    "Anticorrelated",
+    "CoActive",
+    "Correlated",
+    "Independent",
+    "OneHot",
+    "ValueDistribution",
+    "__version__",
+    "relative_importance",
+]
 
 __version__ = "0.1.0"

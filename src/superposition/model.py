@@ -16,7 +16,6 @@ can each be the other's oracle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
@@ -25,11 +24,8 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "ACTIVATIONS",
     "Activation",
-    "FeatureDistribution",
-    "IndependentUniform",
     "check_activation",
     "check_density",
-    "check_features",
     "check_importance",
     "check_penalty",
     "check_sizes",
@@ -40,47 +36,6 @@ Activation = Literal["relu", "linear"]
 ACTIVATIONS: tuple[Activation, ...] = get_args(Activation)
 
 Number = TypeVar("Number")
-
-
-@dataclass(frozen=True)
-class IndependentUniform:
-    """Features that are on independently and, when on, uniform on [0, 1].
-
-    x_i = B_i U_i with B_i ~ Bernoulli(density_i) and U_i ~ Uniform[0, 1], all independent.
-    The density is not part of the object: it is what a phase diagram varies, and it is passed
-    beside it, as one value for all features or as one value per feature.
-
-    Examples
-    --------
-    >>> IndependentUniform()
-    IndependentUniform()
-    """
-
-
-FeatureDistribution = IndependentUniform
-
-
-def check_features(features: FeatureDistribution | None) -> FeatureDistribution:
-    """Return the feature distribution that is meant; ``None`` is `IndependentUniform`.
-
-    Raises
-    ------
-    ValueError
-        If `features` is not a feature distribution of this package.
-
-    Examples
-    --------
-    >>> check_features(None)
-    IndependentUniform()
-    """
-    if features is None:
-        return IndependentUniform()
-    if not isinstance(features, IndependentUniform):
-        raise ValueError(
-            f"features must be None or a feature distribution such as IndependentUniform(), "
-            f"got {features!r}"
-        )
-    return features
 
 
 def check_activation(activation: str) -> Activation:
