@@ -1,0 +1,1 @@
+"""How losses vary: families with free parameters, stability, transitions between minima."""

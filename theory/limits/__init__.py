@@ -1,0 +1,1 @@
+"""Expansions and limiting cases in which the loss is known in closed form."""
