@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import sympy
 
+from ..features import FeatureDistribution, GateKind
 from .symbols import OPTIMAL, Optimal
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "read_bias",
     "read_density",
     "read_importance",
+    "read_joint_density",
     "read_penalty",
     "read_weights",
 ]
@@ -126,6 +128,48 @@ def read_density(density: Any, n_features: int) -> tuple[sympy.Expr, ...]:
                 f"density is the probability that a feature is on and must lie in [0, 1], "
                 f"got {value}"
             )
+    return densities
+
+
+def read_joint_density(
+    density: Any, features: FeatureDistribution, n_features: int
+) -> tuple[sympy.Expr, ...]:
+    """Return one exact density per feature, such that they can belong to `features`.
+
+    Where exactly one feature is on and all have one symbol for their density, it stands for the
+    only value it can have, 1/n_features.
+
+    Raises
+    ------
+    ValueError
+        For the reasons of `read_density`; if features that are on together have different
+        densities; if densities of features of which at most one is on sum to a number above 1,
+        or of which exactly one is on, not to 1.
+
+    Examples
+    --------
+    >>> from superposition import OneHot
+    >>> read_joint_density(sympy.Symbol("s"), OneHot(), 4)
+    (1/4, 1/4, 1/4, 1/4)
+    """
+    densities = read_density(density, n_features)
+    gates = features.gates(n_features)
+    if any(gate.kind is GateKind.EXACTLY_ONE for gate in gates) and (
+        len(set(densities)) == 1 and densities[0].is_Symbol
+    ):
+        densities = (sympy.Rational(1, n_features),) * n_features
+    for gate in gates:
+        own = [densities[j] for j in gate.members]
+        excess = sympy.expand(sympy.Add(*own) - 1)
+        match gate.kind:
+            case GateKind.TOGETHER:
+                bad = any(sympy.expand(value - own[0]) != 0 for value in own)
+            case GateKind.AT_MOST_ONE:
+                bad = bool(excess.is_positive)
+            case GateKind.EXACTLY_ONE:
+                bad = excess != 0
+        if bad:
+            raise ValueError(f"{gate.requirement}, got {', '.join(map(str, own))}")
     return densities
 
 
