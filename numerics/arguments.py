@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..features import FeatureDistribution, check_features
 from ..model import check_density, check_importance
 
 Floats = NDArray[np.float64]
@@ -86,6 +87,22 @@ def broadcast_parameters(
         np.broadcast_to(density, (*common, n_features)),
         np.broadcast_to(importance, (*common, n_features)),
     )
+
+
+def check_supported(features: FeatureDistribution | None, n_features: int) -> None:
+    """Raise unless the numerics can handle `features`.
+
+    Raises
+    ------
+    ValueError
+        If they are not independent with uniform values.
+    """
+    features = check_features(features)
+    if not (features.is_independent(n_features) and features.values.is_uniform):
+        raise ValueError(
+            f"the numerics know independent features with uniform values only, got {features!r}; "
+            f"use superposition.theory for other distributions"
+        )
 
 
 def check_weights(W: Floats, b: Floats) -> tuple[int, int, tuple[int, ...]]:

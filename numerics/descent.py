@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..features import FeatureDistribution, check_features
+from ..features import FeatureDistribution
 from ..model import check_activation, check_penalty
-from .arguments import Floats, broadcast_parameters, check_weights
+from .arguments import Floats, broadcast_parameters, check_supported, check_weights
 from .compiled import compiled
 from .exact import model_loss_and_gradient, scratch_moments
 
@@ -245,12 +245,12 @@ def descend(
     >>> bool(found.converged)
     True
     """
-    check_features(features)
     linear = check_activation(activation) == "linear"
     penalty = check_penalty(penalty)
     W = np.asarray(W, dtype=np.float64)
     b = np.asarray(b, dtype=np.float64)
     n, m, shape = check_weights(W, b)
+    check_supported(features, n)
     scratch_moments(n, activation)
     shape, density, importance = broadcast_parameters(
         n, density, importance, np.broadcast_shapes(shape, penalty.shape)

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ..features import FeatureDistribution, check_features
+from ..features import FeatureDistribution
 from ..model import check_activation, check_penalty
 from . import quadrature, recurrence
-from .arguments import Floats, broadcast_parameters, check_weights
+from .arguments import Floats, broadcast_parameters, check_supported, check_weights
 from .compiled import compiled
 from .single_output import compensated_sum_of_products
 
@@ -183,10 +183,10 @@ def _evaluate(
     features: FeatureDistribution | None,
     penalty: ArrayLike,
 ) -> LossAndGradient:
-    check_features(features)
     linear = check_activation(activation) == "linear"
     penalty = check_penalty(penalty)
     n, m, shape = check_weights(W, b)
+    check_supported(features, n)
     moments = scratch_moments(n, activation)
     if penalty.ndim:
         shape = np.broadcast_shapes(shape, penalty.shape)
