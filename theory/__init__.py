@@ -2,11 +2,12 @@
 
 from .bias import OptimalBias, UnsolvedBiasError
 from .boundaries import PhaseBoundary, TriplePoint, boundaries, phase_boundary, triple_points
-from .configurations import Configuration, candidates, regular_polygon, regular_simplex
+from .configurations import Configuration, candidates
 from .derivation import Derivation, derivation
 from .fields import UndecidedSignError
 from .geometry import dimensions_per_feature, feature_dimensionality, interference
 from .loss import derive_loss, expected_loss, optimal_bias
+from .polytopes import regular_polygon, regular_simplex
 from .symbols import OPTIMAL, lam, r, s
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Named weights and biases: the candidates of the published phase diagrams, and what they omit."""
+"""Named weights and biases, and the candidates of the published phase diagrams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .inputs import read_bias, read_weights
 from .loss import ModelLoss, derive_loss, optimal_bias
 from .symbols import OPTIMAL, Optimal, r, s
 
-__all__ = ["Configuration", "candidates", "regular_polygon", "regular_simplex"]
+__all__ = ["Configuration", "candidates"]
 
 
 @dataclass(frozen=True, init=False)
@@ -230,58 +230,3 @@ def _phrase(verb: str, group: range, n_features: int) -> str:
 def _number(count: int) -> str:
     words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     return words[count] if count < len(words) else str(count)
-
-
-def regular_simplex(n_hidden: int) -> Configuration:
-    """Return n_hidden + 1 unit vectors in equal angles, with zero bias.
-
-    This is the antipodal pair for one dimension, the triangle for two and the tetrahedron for
-    three. W_i·W_j = −1/n_hidden for i ≠ j. It uses all dimensions for features of one kind, and
-    the published (3, 2) diagrams leave it out.
-
-    Raises
-    ------
-    ValueError
-        If `n_hidden` is no positive integer.
-
-    Examples
-    --------
-    >>> regular_simplex(2).loss(importance=1)
-    s**3/8 + 3*s**2/8
-    """
-    check_sizes(n_hidden + 1, n_hidden)
-    W = sympy.zeros(n_hidden, n_hidden + 1)
-    for j in range(n_hidden):
-        # Row j is what the rows above leave of unit vector j; the k vectors after it share its
-        # opposite equally, because all vectors sum to zero.
-        k = n_hidden - j
-        height = sympy.sqrt(sympy.Rational((n_hidden + 1) * k, n_hidden * (k + 1)))
-        W[j, j] = height
-        for i in range(j + 1, n_hidden + 1):
-            W[j, i] = -height / k
-    names = {1: "antipodal pair", 2: "triangle", 3: "tetrahedron"}
-    return Configuration(names.get(n_hidden, f"simplex in {n_hidden} dimensions"), W)
-
-
-def regular_polygon(n_features: int) -> Configuration:
-    """Return n_features unit vectors in equal angles in the plane, with zero bias.
-
-    Raises
-    ------
-    ValueError
-        If `n_features` is no integer of at least 3.
-
-    Examples
-    --------
-    >>> regular_polygon(4).W
-    Matrix([
-    [1, 0, -1,  0],
-    [0, 1,  0, -1]])
-    """
-    check_sizes(n_features, 2)
-    if n_features < 3:
-        raise ValueError(f"a polygon has at least 3 corners, got n_features = {n_features}")
-    angles = [2 * sympy.pi * i / n_features for i in range(n_features)]
-    names = {3: "triangle", 4: "square", 5: "pentagon", 6: "hexagon"}
-    W = [[sympy.cos(angle) for angle in angles], [sympy.sin(angle) for angle in angles]]
-    return Configuration(names.get(n_features, f"polygon with {n_features} corners"), W)

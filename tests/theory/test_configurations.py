@@ -1,4 +1,4 @@
-"""The candidates of the sources and the regular arrangements that they leave out."""
+"""Named weights and biases, and the candidates of the sources."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,6 @@ from superposition.theory import (
     expected_loss,
     r,
     regular_polygon,
-    regular_simplex,
     s,
 )
 
@@ -65,14 +64,6 @@ def test_candidates_need_fewer_dimensions_than_features() -> None:
         candidates(2, 0)
 
 
-def test_regular_simplex_has_equal_angles() -> None:
-    for m in range(1, 5):
-        gram = (regular_simplex(m).W.T * regular_simplex(m).W).applyfunc(sympy.simplify)
-        assert gram == sympy.Matrix(
-            m + 1, m + 1, lambda i, j, m=m: 1 if i == j else -sympy.Rational(1, m)
-        )
-
-
 def test_arrays_for_numerics() -> None:
     ignore_last = candidates(2, 1)[1]
     assert ignore_last.W_array().dtype == np.float64
@@ -89,8 +80,3 @@ def test_configuration_is_frozen_hashable_and_checked() -> None:
         one.name = "other"  # type: ignore[misc]
     with pytest.raises(ValueError, match="n_features = 2 entries"):
         Configuration("pair", [[1, -1]], [0])
-
-
-def test_polygon_needs_three_corners() -> None:
-    with pytest.raises(ValueError, match="at least 3 corners"):
-        regular_polygon(2)
