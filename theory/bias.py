@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import sympy
-
-from .active_sets import ActiveSetTerm
 
 __all__ = ["BiasPiece", "BiasRegime", "OptimalBias", "UnsolvedBiasError", "beta"]
 
@@ -63,14 +61,11 @@ class BiasPiece:
         Ends of the interval, possibly infinite.
     loss
         The error as a polynomial in `beta` and the density.
-    terms
-        Active sets with their probabilities and integrals, polynomials in `beta`.
     """
 
     lower: sympy.Expr
     upper: sympy.Expr
     loss: sympy.Expr
-    terms: tuple[ActiveSetTerm, ...]
 
 
 @dataclass(frozen=True)
@@ -129,24 +124,6 @@ class OptimalBias:
     def loss(self) -> sympy.Expr:
         """The minimal error; a Piecewise in the density if there are several regimes."""
         return self._by_density([regime.loss for regime in self.regimes])
-
-    def relabelled(self, output: int, order: Sequence[int]) -> OptimalBias:
-        """Return the same minimum for another output, whose feature order[j] was feature j."""
-
-        def renamed(piece: BiasPiece) -> BiasPiece:
-            terms = (
-                replace(term, active=tuple(sorted(order[j] for j in term.active)))
-                for term in piece.terms
-            )
-            ordered = sorted(terms, key=lambda term: (len(term.active), term.active))
-            return replace(piece, terms=tuple(ordered))
-
-        return OptimalBias(
-            output,
-            self.density,
-            tuple(map(renamed, self.pieces)),
-            tuple(replace(regime, piece=renamed(regime.piece)) for regime in self.regimes),
-        )
 
     def _by_density(self, values: Sequence[sympy.Expr]) -> sympy.Expr:
         ends = [self.density <= regime.density_range.end for regime in self.regimes[:-1]]

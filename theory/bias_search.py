@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 import sympy
 
-from ..model import Activation
-from .active_sets import ActiveSetTerm, Output, active_set_losses, probability
 from .bias import BiasPiece, BiasRegime, OptimalBias, UnsolvedBiasError, beta
 from .cells import Cell, cells, real_roots_between
 from .fields import field_of
+from .output_error import Output, Parabola, TruncatedPowers, error
 
 __all__ = ["minimize_bias"]
 
@@ -58,85 +57,73 @@ class _Point:
     loss_value: sympy.Float
 
 
-def minimize_bias(
-    index: int,
-    couplings: tuple[sympy.Expr, ...],
-    densities: tuple[sympy.Expr, ...],
-    activation: Activation,
-) -> OptimalBias:
-    """Return the bias that minimizes E (x_i − σ(g·x + β))².
-
-    Parameters
-    ----------
-    index
-        The output i.
-    couplings
-        Row i of WᵀW, n exact expressions.
-    densities
-        n densities. Those that matter may be numbers and one expression.
+def minimize_bias(output: Output) -> OptimalBias:
+    """Return the bias that minimizes the error of an output.
 
     Raises
     ------
     UnsolvedBiasError
-        If the minimizer has no closed form, or the couplings contain symbols.
+        If the minimizer has no closed form, or the couplings of a ReLU output contain symbols.
     """
-    if activation == "relu" and any(not coupling.is_number for coupling in couplings):
-        raise UnsolvedBiasError(index, "the couplings of a ReLU output contain symbols")
-    field = field_of(couplings)
-    output = Output(index, field, tuple(map(field.from_sympy, couplings)), densities, activation)
-    relevant = [densities[j] for j in output.relevant]
-    unknown = sorted({d for d in relevant if not d.is_number}, key=sympy.default_sort_key)
-    if activation == "linear":
-        return _minimize_parabola(output, unknown)
+    ring = output.ring
+    unknown = list(ring.expressions)
+    density = ring.to_sympy(ring.densities[output.index])
+    if output.activation == "linear":
+        return _minimize_parabola(output, density)
+    if any(not ring.field.to_sympy(coupling).is_number for coupling in output.couplings):
+        raise UnsolvedBiasError(output.index, "the couplings of a ReLU output contain symbols")
     if len(unknown) > 1:
-        raise UnsolvedBiasError(
-            index, f"its error depends on several densities, {', '.join(map(str, unknown))}"
-        )
+        listed = ", ".join(map(str, ring.expressions.values()))
+        raise UnsolvedBiasError(output.index, f"its error depends on several densities, {listed}")
+    pieces = tuple(_pieces(output))
     if unknown:
-        return _minimize_by_cells(output, unknown[0])
-    return _minimize_at(index, tuple(_pieces(output)), densities[index])
+        return _minimize_by_cells(output.index, pieces, unknown[0], ring.expressions[unknown[0]])
+    return _minimize_at(output.index, pieces, density)
 
 
-def _minimize_parabola(output: Output, unknown: Sequence[sympy.Expr]) -> OptimalBias:
-    piece = _piece(output, -sympy.oo, sympy.oo, lambda value: True)
-    slope = sympy.expand(sympy.diff(piece.loss, beta))
-    minimizer = sympy.expand(-slope.subs(beta, 0) / sympy.diff(slope, beta))
-    density = unknown[0] if unknown else output.densities[output.index]
+def _with_beta(output: Output) -> tuple[Any, Callable[[Any], Any]]:
+    """Return the ring of polynomials in β and the densities, and the map into it."""
+    generators = list(output.ring.expressions)
+    ring = output.field.poly_ring(beta, *generators)
+
+    def embed(element: Any) -> Any:
+        if not generators:
+            return ring.one * element
+        return ring.ring.from_dict({(0, *powers): c for powers, c in element.terms()})
+
+    return ring, embed
+
+
+def _minimize_parabola(output: Output, density: sympy.Expr) -> OptimalBias:
+    ring, embed = _with_beta(output)
+    parabola = error(output)
+    assert isinstance(parabola, Parabola)
+    shifted = Parabola(embed(parabola.mean), embed(parabola.second))
+    minimizer = sympy.expand(-output.ring.to_sympy(parabola.mean))
+    least = sympy.expand(output.ring.to_sympy(parabola.second)) - minimizer**2
+    loss = ring.to_sympy(shifted.at(ring.gens[0])).xreplace(dict(output.ring.expressions))
+    piece = BiasPiece(-sympy.oo, sympy.oo, sympy.expand(loss))
     regime = BiasRegime(
-        sympy.Interval(0, 1),
-        minimizer,
-        sympy.expand(piece.loss.subs(beta, minimizer)),
-        beta - minimizer,
-        piece,
+        sympy.Interval(0, 1), minimizer, sympy.expand(least), beta - minimizer, piece
     )
     return OptimalBias(output.index, density, (piece,), (regime,))
 
 
 def _pieces(output: Output) -> Iterator[BiasPiece]:
     field = output.field
-    values = {field.zero}
-    for coupling in output.couplings:
-        values |= {value + coupling for value in values}
-    exact = {value: field.to_sympy(value) for value in values}
+    ring, embed = _with_beta(output)
+    powers = error(output)
+    assert isinstance(powers, TruncatedPowers)
+    total = embed(powers.constant)
+    exact = {value: field.to_sympy(value) for value in powers.powers}
     # Ascending in the bias β = −t is descending in the vertex value t.
-    descending = sorted(values, key=lambda value: exact[value].evalf(_DIGITS), reverse=True)
+    descending = sorted(exact, key=lambda value: exact[value].evalf(_DIGITS), reverse=True)
     ends = [-sympy.oo, *(-exact[value] for value in descending), sympy.oo]
-    for count, (lower, upper) in enumerate(pairwise(ends)):
-        positive = set(descending[:count])
-        yield _piece(output, lower, upper, positive.__contains__)
-
-
-def _piece(
-    output: Output, lower: sympy.Expr, upper: sympy.Expr, is_active: Callable[[Any], bool]
-) -> BiasPiece:
-    ring = output.field.poly_ring(beta)
-    losses = active_set_losses(output, ring.gens[0], is_active)
-    terms = tuple(
-        ActiveSetTerm(active, probability(output, active), ring.to_sympy(ring.convert(loss)))
-        for active, loss in losses.items()
-    )
-    loss = sympy.expand(sympy.Add(*(term.probability * term.loss for term in terms)))
-    return BiasPiece(lower, upper, loss, terms)
+    yield BiasPiece(ends[0], ends[1], ring.to_sympy(total))
+    for value, (lower, upper) in zip(descending, pairwise(ends[1:]), strict=True):
+        own = {q: embed(output.ring.lift(c)) for q, c in powers.powers[value].items()}
+        total += TruncatedPowers(ring.zero, {value: own}).term(value, ring.gens[0])
+        yield BiasPiece(lower, upper, ring.to_sympy(total))
 
 
 def _candidates(pieces: Sequence[BiasPiece], density: sympy.Symbol | None) -> list[_Candidate]:
@@ -218,18 +205,17 @@ def _minimize_at(index: int, pieces: tuple[BiasPiece, ...], density: sympy.Expr)
     return OptimalBias(index, density, pieces, (regime,))
 
 
-def _minimize_by_cells(output: Output, density: sympy.Expr) -> OptimalBias:
-    # A generator of its own, so that a density such as 1 − S serves as well as a symbol.
-    d = sympy.Dummy("d", positive=True)
-    densities = tuple(d if entry == density else entry for entry in output.densities)
-    pieces = tuple(_pieces(replace(output, densities=densities)))
+def _minimize_by_cells(
+    index: int, pieces: tuple[BiasPiece, ...], d: sympy.Symbol, density: sympy.Expr
+) -> OptimalBias:
+    """Minimize for every value of the generator `d`, which stands for `density`."""
     for sample in _SAMPLES:
-        _refuse_early(output.index, pieces, d, sample)
+        _refuse_early(index, pieces, d, sample)
     candidates = _candidates(pieces, d)
     regimes: list[BiasRegime] = []
     for cell in cells(_structure(candidates, d), sympy.S.Zero, sympy.S.One):
         for part, best in _decide(cell, candidates, d):
-            regime = _solve(output.index, part, best, d)
+            regime = _solve(index, part, best, d)
             if regimes and regimes[-1].bias == regime.bias:
                 start = regimes.pop().density_range.start
                 regime = replace(
@@ -237,7 +223,7 @@ def _minimize_by_cells(output: Output, density: sympy.Expr) -> OptimalBias:
                 )
             regimes.append(regime)
     return OptimalBias(
-        output.index,
+        index,
         density,
         tuple(_substitute(piece, d, density) for piece in pieces),
         tuple(
@@ -254,10 +240,7 @@ def _minimize_by_cells(output: Output, density: sympy.Expr) -> OptimalBias:
 
 
 def _substitute(piece: BiasPiece, d: sympy.Symbol, density: sympy.Expr) -> BiasPiece:
-    terms = tuple(
-        replace(term, probability=term.probability.subs(d, density)) for term in piece.terms
-    )
-    return replace(piece, loss=piece.loss.subs(d, density), terms=terms)
+    return replace(piece, loss=piece.loss.subs(d, density))
 
 
 def _refuse_early(

@@ -13,9 +13,9 @@ from typing import Any
 import sympy
 
 from ..features import FeatureDistribution
-from .active_sets import ActiveSetTerm
 from .bias import BiasPiece, OptimalBias, beta
 from .loss import ModelLoss, OutputLoss, derive_loss
+from .output_error import ActiveSetTerm
 from .symbols import s
 
 __all__ = ["Derivation", "derivation"]
@@ -281,7 +281,7 @@ def _minimization_steps(
     for regime in optimum.regimes:
         if regime.piece not in winning:
             winning.append(regime.piece)
-            rows = _term_rows(model, output, regime.piece.terms, beta, show, notation)
+            rows = _term_rows(model, output, output.terms_on(regime.piece), beta, show, notation)
             heading = f"Output {i}, sets of active features on the piece that holds the minimum:"
             steps.append((heading, [*rows, _piece_row(i, regime.piece, show, notation)]))
     pieces = [_piece_row(i, piece, show, notation) for piece in optimum.pieces]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field as dataclass_field, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,11 +11,18 @@ import sympy
 
 from ..features import FeatureDistribution, check_features
 from ..model import Activation, check_activation
-from .active_sets import ActiveSetTerm, Output, active_set_losses, probability
-from .bias import OptimalBias, UnsolvedBiasError
+from .bias import BiasPiece, OptimalBias, beta
 from .bias_search import minimize_bias
 from .fields import decide_sign, field_of, tidy_algebraic
-from .inputs import as_exact, read_bias, read_density, read_importance, read_penalty, read_weights
+from .inputs import (
+    as_exact,
+    read_bias,
+    read_importance,
+    read_joint_density,
+    read_penalty,
+    read_weights,
+)
+from .output_error import ActiveSetTerm, DensityRing, Output, active_set_terms, error
 from .symbols import OPTIMAL, Optimal, s
 
 __all__ = ["ModelLoss", "OutputLoss", "derive_loss", "expected_loss", "optimal_bias"]
@@ -27,8 +34,8 @@ class OutputLoss:
 
     Attributes
     ----------
-    index
-        Which feature is reconstructed, counted from 0.
+    output
+        The output, in the exact domain in which it was computed.
     importance
         Its importance, not yet multiplied into `loss`.
     couplings
@@ -37,20 +44,46 @@ class OutputLoss:
         β_i; where it was `OPTIMAL`, its minimizer.
     loss
         E (x_i − x̂_i)².
-    terms
-        The active sets, whose probability · loss sum to `loss`. Where the bias was `OPTIMAL`
-        they stand in `optimum`, one list for each piece.
     optimum
         The minimization over the bias, or ``None`` where the bias was given.
     """
 
-    index: int
+    output: Output = dataclass_field(repr=False)
     importance: sympy.Expr
     couplings: tuple[sympy.Expr, ...]
     bias: sympy.Expr
     loss: sympy.Expr
-    terms: tuple[ActiveSetTerm, ...]
     optimum: OptimalBias | None
+    signs: _VertexSigns = dataclass_field(repr=False, compare=False)
+
+    @property
+    def index(self) -> int:
+        """Which feature is reconstructed, counted from 0."""
+        return self.output.index
+
+    @cached_property
+    def terms(self) -> tuple[ActiveSetTerm, ...]:
+        """The active sets, whose probability · loss sum to `loss`.
+
+        Empty where the bias was `OPTIMAL`; `terms_on` has them for each piece.
+        """
+        if self.optimum is not None:
+            return ()
+        shift = self.output.field.from_sympy(self.bias)
+        is_active = self.signs.above(self.bias)
+        return active_set_terms(self.output, shift, is_active, self.output.field.to_sympy)
+
+    def terms_on(self, piece: BiasPiece) -> tuple[ActiveSetTerm, ...]:
+        """Return the active sets with their losses as polynomials in `beta`, on one piece."""
+        field = self.output.field
+        ring = field.poly_ring(beta)
+
+        def is_active(value: Any) -> bool:
+            return bool(-field.to_sympy(value) <= piece.lower)
+
+        return active_set_terms(
+            self.output, ring.gens[0], is_active, lambda loss: ring.to_sympy(ring.one * loss)
+        )
 
 
 @dataclass(frozen=True)
@@ -192,93 +225,77 @@ def derive_loss(
 
     Parameters and errors are those of `expected_loss`.
     """
-    check_features(features)
+    distribution = check_features(features)
     checked_activation = check_activation(activation)
     weights = read_weights(W)
     n_features = weights.shape[1]
     biases = read_bias(b, n_features)
-    densities = read_density(density, n_features)
+    densities = read_joint_density(density, distribution, n_features)
     importances = read_importance(importance, n_features)
     coefficient = read_penalty(penalty)
     exact_sample = None if sample is None else {k: as_exact(v) for k, v in sample.items()}
     gram = (weights.T * weights).applyfunc(tidy_algebraic)
-    cache: dict[Any, Any] = {}
-    outputs = tuple(
-        _output_loss(
-            i,
-            gram.row(i),
-            biases[i],
-            importances[i],
-            densities,
-            checked_activation,
-            exact_sample,
-            cache,
-        )
-        for i in range(n_features)
-    )
+    rings: dict[Any, DensityRing] = {}
+    signs: dict[Any, _VertexSigns] = {}
+    losses: dict[Any, Any] = {}
+    outputs = []
+    for i in range(n_features):
+        given = [] if biases[i] is OPTIMAL else [biases[i]]
+        output = _output(i, gram.row(i), given, densities, distribution, checked_activation, rings)
+        field = output.field
+        own_signs = signs.setdefault(field, _VertexSigns(field, densities, exact_sample))
+        outputs.append(_output_loss(output, biases[i], importances[i], own_signs, losses))
     interference = sympy.Add(
         *(gram[i, j] ** 2 for i in range(n_features) for j in range(n_features) if i != j)
     )
     penalty_term = coefficient * sympy.expand(interference)
-    return ModelLoss(weights, gram, checked_activation, densities, outputs, penalty_term)
+    return ModelLoss(weights, gram, checked_activation, densities, tuple(outputs), penalty_term)
+
+
+def _output(
+    index: int,
+    row: Sequence[sympy.Expr],
+    more: Sequence[sympy.Expr],
+    densities: tuple[sympy.Expr, ...],
+    features: FeatureDistribution,
+    activation: Activation,
+    rings: dict[Any, DensityRing],
+) -> Output:
+    """Return an output in the smallest domain that holds its couplings and `more`."""
+    relevant = {j for j, coupling in enumerate(row) if coupling != 0 or j == index}
+    gates = features.gates(len(row))
+    matter = {j for gate in gates if relevant & set(gate.members) for j in gate.members}
+    own = tuple(d if j in matter else sympy.S.Zero for j, d in enumerate(densities))
+    field = field_of([*row, *more, *(d for d in own if d.is_number)])
+    key = field, own
+    if key not in rings:
+        rings[key] = DensityRing.over(field, own)
+    ring = rings[key]
+    return Output(index, tuple(map(field.from_sympy, row)), ring, features, activation)
 
 
 def _output_loss(
-    index: int,
-    row: Sequence[sympy.Expr],
+    output: Output,
     bias: sympy.Expr | Optimal,
     importance: sympy.Expr,
-    densities: tuple[sympy.Expr, ...],
-    activation: Activation,
-    sample: Mapping[sympy.Symbol, sympy.Expr] | None,
+    signs: _VertexSigns,
     cache: dict[Any, Any],
 ) -> OutputLoss:
-    couplings = tuple(row)
+    """Return the loss of one output; outputs that differ by an order of features share it."""
+    field = output.field
+    couplings = tuple(map(field.to_sympy, output.couplings))
+    key = (output.ring.field, output.signature, bias)
     if bias is OPTIMAL:
-        optimum = _shared_optimum(index, couplings, densities, activation, cache)
-        return OutputLoss(index, importance, couplings, optimum.bias, optimum.loss, (), optimum)
-    field = field_of([*couplings, bias])
-    output = Output(index, field, tuple(map(field.from_sympy, couplings)), densities, activation)
-    shift = field.from_sympy(bias)
-    is_active = _VertexSigns(field, shift, densities, sample)
-    losses = active_set_losses(output, shift, is_active, cache.setdefault((field, shift), {}))
-    terms = tuple(
-        ActiveSetTerm(active, probability(output, active), field.to_sympy(loss))
-        for active, loss in losses.items()
-    )
-    loss = weighted_sum(terms, densities)
-    return OutputLoss(index, importance, couplings, bias, loss, terms, None)
-
-
-def _shared_optimum(
-    index: int,
-    couplings: tuple[sympy.Expr, ...],
-    densities: tuple[sympy.Expr, ...],
-    activation: Activation,
-    cache: dict[Any, Any],
-) -> OptimalBias:
-    """Minimize over the bias once for all outputs that differ by the order of the features."""
-    inputs = list(zip(couplings, densities, strict=True))
-    others = [j for j in range(len(inputs)) if j != index]
-    order = [index, *sorted(others, key=lambda j: str(inputs[j]))]
-    key = tuple(inputs[j] for j in order)
+        if key not in cache:
+            cache[key] = minimize_bias(output)
+        optimum = replace(cache[key], output=output.index)
+        return OutputLoss(output, importance, couplings, optimum.bias, optimum.loss, optimum, signs)
     if key not in cache:
-        ordered = tuple(zip(*key, strict=True))
-        try:
-            cache[key] = minimize_bias(0, ordered[0], ordered[1], activation)
-        except UnsolvedBiasError as error:
-            raise UnsolvedBiasError(index, error.reason, error.equation) from None
-    optimum: OptimalBias = cache[key]
-    return optimum.relabelled(index, order)
-
-
-def weighted_sum(terms: Sequence[ActiveSetTerm], densities: Sequence[sympy.Expr]) -> sympy.Expr:
-    """Return Σ probability · loss in a normal form: by powers of the densities."""
-    by_probability: dict[sympy.Expr, sympy.Expr] = {}
-    for term in terms:
-        by_probability[term.probability] = by_probability.get(term.probability, 0) + term.loss
-    total = sympy.Add(*(weight * loss for weight, loss in by_probability.items()))
-    return by_powers(total, densities)
+        shift = field.from_sympy(bias)
+        element = error(output).at(shift, signs.above(bias))
+        densities = list(output.ring.expressions.values())
+        cache[key] = by_powers(output.ring.to_sympy(element), densities)
+    return OutputLoss(output, importance, couplings, bias, cache[key], None, signs)
 
 
 def by_powers(expression: sympy.Expr, densities: Sequence[sympy.Expr]) -> sympy.Expr:
@@ -297,20 +314,23 @@ class _VertexSigns:
     def __init__(
         self,
         field: Any,
-        shift: Any,
         densities: Sequence[sympy.Expr],
         sample: Mapping[sympy.Symbol, sympy.Expr] | None,
     ) -> None:
         self.field = field
-        self.shift = shift
         self.sample = sample
         self.densities = [d for d in densities if d.is_Symbol]
         self.answers: dict[Any, bool] = {}
 
-    def __call__(self, value: Any) -> bool:
-        if value not in self.answers:
-            self.answers[value] = self._decide(value + self.shift)
-        return self.answers[value]
+    def above(self, bias: sympy.Expr) -> Callable[[Any], bool]:
+        """Return the function that says of a vertex value whether it lies above −`bias`."""
+        shift = self.field.from_sympy(bias)
+        return lambda value: self._is_positive(value + shift)
+
+    def _is_positive(self, element: Any) -> bool:
+        if element not in self.answers:
+            self.answers[element] = self._decide(element)
+        return self.answers[element]
 
     def _decide(self, element: Any) -> bool:
         if not element:
@@ -362,11 +382,21 @@ def optimal_bias(
     >>> optimal_bias([[1, 0]], 1).bias
     s/2
     """
-    check_features(features)
+    distribution = check_features(features)
     weights = read_weights(W)
     n_features = weights.shape[1]
     if isinstance(output, bool) or not isinstance(output, int) or not 0 <= output < n_features:
         raise ValueError(f"output must be a feature 0, …, {n_features - 1}, got {output!r}")
     gram = (weights.T * weights).applyfunc(tidy_algebraic)
-    densities = read_density(density, n_features)
-    return minimize_bias(output, tuple(gram.row(output)), densities, check_activation(activation))
+    densities = read_joint_density(density, distribution, n_features)
+    return minimize_bias(
+        _output(
+            output,
+            gram.row(output),
+            [],
+            densities,
+            distribution,
+            check_activation(activation),
+            {},
+        )
+    )

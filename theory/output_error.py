@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from itertools import product
 from math import factorial
-from typing import Any
+from typing import Any, Protocol
 
 import sympy
 
@@ -33,7 +33,16 @@ from .transforms import (
     value_transform,
 )
 
-__all__ = ["DensityRing", "Output", "TruncatedPowers", "active_sets", "conditional_error", "error"]
+__all__ = [
+    "ActiveSetTerm",
+    "DensityRing",
+    "Output",
+    "OutputError",
+    "Parabola",
+    "TruncatedPowers",
+    "active_set_terms",
+    "error",
+]
 
 
 @dataclass(frozen=True)
@@ -65,14 +74,18 @@ class DensityRing:
         generators = {d: sympy.Dummy(f"d{k}") for k, d in enumerate(unknown)}
         ring = field.poly_ring(*generators.values()) if unknown else field
         elements = tuple(
-            ring.from_sympy(generators[d]) if d in generators else ring.convert(field.from_sympy(d))
+            ring.from_sympy(generators[d]) if d in generators else ring.one * field.from_sympy(d)
             for d in densities
         )
         return cls(field, ring, elements, {symbol: d for d, symbol in generators.items()})
 
+    def lift(self, element: Any) -> Any:
+        """Return an element of the field, or of the ring, as one of the ring."""
+        return element if self.ring.of_type(element) else self.ring.one * element
+
     def to_sympy(self, element: Any) -> sympy.Expr:
         """Return an element as an expression in the densities."""
-        return self.ring.to_sympy(element).xreplace(dict(self.expressions))
+        return self.ring.to_sympy(self.lift(element)).xreplace(dict(self.expressions))
 
 
 @dataclass(frozen=True)
@@ -140,10 +153,24 @@ class Output:
             power=power,
         )
 
-    def second_moment(self) -> Any:
-        """Return E x_i² given that feature i is on, as an element of the field."""
-        moment = power_moment(self.features.values.coefficients, 2)
+    def moment(self, power: int) -> Any:
+        """Return E x_i^power given that feature i is on, as an element of the field."""
+        values = self.features.values
+        odd = values.symmetric and power % 2
+        moment = power_moment(values.coefficients, power) * (0 if odd else 1)
         return self.field(moment.numerator) / self.field(moment.denominator)
+
+
+class OutputError(Protocol):
+    """The expected squared error of one output, as a function of its bias β."""
+
+    def at(self, shift: Any, is_active: Callable[[Any], bool]) -> Any:
+        """Return the error at β = `shift`.
+
+        `shift` is an element of the field of the couplings, or of a ring above it that holds the
+        coefficients too. `is_active` says of a vertex value t whether β + t is positive.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -152,24 +179,18 @@ class TruncatedPowers:
 
     Attributes
     ----------
-    ring
-        SymPy domain of the coefficients.
     constant
-        An element of it.
+        An element of the densities' ring.
     powers
-        For each vertex value t the coefficients of P_t by power.
+        For each vertex value t the coefficients of P_t by power, elements of the same ring.
     """
 
-    ring: Any
     constant: Any
     powers: Mapping[Any, Mapping[int, Any]]
 
     def at(self, shift: Any, is_active: Callable[[Any], bool]) -> Any:
-        """Return the value at β = `shift`, an element of the ring, of its field, or of a ring above.
-
-        `is_active` says of a vertex value t whether β + t is positive.
-        """
-        total = shift * 0 + self.constant
+        """Return the error at β = `shift`, as `OutputError` says."""
+        total = self.constant + shift * 0
         for t in self.powers:
             if is_active(t):
                 total += self.term(t, shift)
@@ -178,12 +199,25 @@ class TruncatedPowers:
     def term(self, t: Any, shift: Any) -> Any:
         """Return P_t(β + t)."""
         y = shift + t
-        total = y * 0
-        below = 0
-        for power, coefficient in sorted(self.powers[t].items(), reverse=True):
-            total = total * y ** (below - power) + coefficient if below else total + coefficient
-            below = power
-        return total * y**below
+        return sum(coefficient * y**power for power, coefficient in self.powers[t].items())
+
+
+@dataclass(frozen=True)
+class Parabola:
+    """β² + 2β·mean + second: the error of an output without activation.
+
+    Attributes
+    ----------
+    mean, second
+        First and second moment of Σ_j g_j x_j − x_i, elements of the densities' ring.
+    """
+
+    mean: Any
+    second: Any
+
+    def at(self, shift: Any, is_active: Callable[[Any], bool] | None = None) -> Any:
+        """Return the error at β = `shift`, as `OutputError` says."""
+        return self.second + self.mean * shift * 2 + shift * shift
 
 
 def _mixture(
@@ -192,30 +226,59 @@ def _mixture(
     """Return Σ probability · transform over the states of a gate."""
     ring = output.ring
     return add(
-        scale(transform_of(members), ring.ring.convert(probability))
+        scale(transform_of(members), probability)
         for members, probability in gate.states(ring.densities)
         if probability
     )
 
 
-def error(output: Output) -> TruncatedPowers:
-    """Return the error of a ReLU output, averaged over which features are on."""
+def error(output: Output) -> OutputError:
+    """Return the error of an output, averaged over which features are on."""
+    return _linear_error(output) if output.activation == "linear" else _relu_error(output)
+
+
+def _linear_error(output: Output) -> Parabola:
+    mean = variance = output.ring.ring.zero
+    for gate in output.gates:
+        states = [
+            (probability, _linear_error_given(output, members))
+            for members, probability in gate.states(output.ring.densities)
+        ]
+        gate_mean = sum(p * part.mean for p, part in states)
+        variance += sum(p * part.second for p, part in states) - gate_mean**2
+        mean += gate_mean
+    return Parabola(mean, variance + mean**2)
+
+
+def _linear_error_given(output: Output, active: Sequence[int]) -> Parabola:
+    field = output.field
+    gaps = [output.couplings[j] - (field.one if j == output.index else field.zero) for j in active]
+    first, second = output.moment(1), output.moment(2)
+    mean = first * sum(gaps, field.zero)
+    squares = sum((gap * gap for gap in gaps), field.zero)
+    return Parabola(mean, mean * mean + (second - first * first) * squares)
+
+
+def _relu_error(output: Output) -> TruncatedPowers:
     sums = {gate: _mixture(output, gate, lambda on: _sum(output, on)) for gate in output.gates}
     own_gate = next(gate for gate in output.gates if output.index in gate.members)
-    rest = _product(output, (sums[gate] for gate in output.gates if gate is not own_gate))
+    others = (sums[gate] for gate in output.gates if gate is not own_gate)
+    rest = reduce(multiply, others, {(output.field.zero, 0): output.ring.ring.one})
     weighted = _mixture(
         output, own_gate, lambda on: _weighted_sum(output, on) if output.index in on else {}
     )
-    constant = output.ring.densities[output.index] * output.second_moment()
+    constant = output.ring.densities[output.index] * output.moment(2)
     return _truncated_powers(
         output, constant, multiply(rest, sums[own_gate]), multiply(rest, weighted)
     )
 
 
-def conditional_error(output: Output, active: Sequence[int]) -> TruncatedPowers:
-    """Return the error of a ReLU output given that exactly the features `active` are on."""
+def _error_given(output: Output, active: Sequence[int]) -> OutputError:
+    """Return the error of an output given that exactly the features `active` are on."""
+    if output.activation == "linear":
+        return _linear_error_given(output, active)
     is_on = output.index in active
-    constant = output.second_moment() if is_on else output.field.zero
+    constant = output.moment(2) if is_on else output.field.zero
     weighted = _weighted_sum(output, active) if is_on else {}
     return _truncated_powers(output, constant, _sum(output, active), weighted)
 
@@ -235,30 +298,76 @@ def _product(output: Output, transforms: Iterator[Transform]) -> Transform:
 def _truncated_powers(
     output: Output, constant: Any, plain: Transform, weighted: Transform
 ) -> TruncatedPowers:
-    ring = output.ring.ring
+    """Return constant − 2 E x_i z₊ + E z₊² from the transforms of Σ_j g_j x_j."""
+    field = output.field
     powers: dict[Any, dict[int, Any]] = {}
     for transform, p, factor in ((plain, 2, 2), (weighted, 1, -2)):
         for (t, k), c in transform.items():
             own = powers.setdefault(t, {})
-            scaled = ring.convert(c) * ring.convert(
-                output.field(factor) / output.field(factorial(p + k))
-            )
-            own[p + k] = own[p + k] + scaled if p + k in own else scaled
-    kept = {t: {q: c for q, c in own.items() if c} for t, own in powers.items()}
-    return TruncatedPowers(ring, ring.convert(constant), {t: own for t, own in kept.items() if own})
+            part = c * (field(factor) / field(factorial(p + k)))
+            own[p + k] = own[p + k] + part if p + k in own else part
+    nonzero = {t: {q: c for q, c in own.items() if c} for t, own in powers.items()}
+    return TruncatedPowers(constant, {t: own for t, own in nonzero.items() if own})
 
 
-def active_sets(output: Output) -> Iterator[tuple[tuple[int, ...], Any]]:
-    """Yield the sets of relevant features that can be on, small ones first, with probabilities.
+@dataclass(frozen=True)
+class ActiveSetTerm:
+    """One active set's part of the expected loss of one output.
 
-    Probabilities are elements of the ring of the densities.
+    Attributes
+    ----------
+    active
+        Indices of the features that are on, counted from 0, of those that matter to the output.
+    probability
+        Probability that, of the features that matter, exactly these are on.
+    loss
+        E (x_i − x̂_i)² given that they are, exactly.
     """
-    sets: dict[tuple[int, ...], Any] = {}
-    states = [list(gate.states(output.ring.densities)) for gate in output.gates]
-    one = output.ring.ring.one
-    for choice in product(*states):
-        on = {j for members, _ in choice for j in members}
-        active = tuple(j for j in output.relevant if j in on)
-        probability = reduce(lambda total, state: total * state[1], choice, one)
-        sets[active] = sets[active] + probability if active in sets else probability
-    yield from sorted(sets.items(), key=lambda item: (len(item[0]), item[0]))
+
+    active: tuple[int, ...]
+    probability: sympy.Expr
+    loss: sympy.Expr
+
+
+def active_set_terms(
+    output: Output,
+    shift: Any,
+    is_active: Callable[[Any], bool],
+    to_sympy: Callable[[Any], sympy.Expr],
+) -> tuple[ActiveSetTerm, ...]:
+    """Return the error at β = `shift` as a sum over sets of active features, small ones first.
+
+    What `error` sums without enumeration; there are 2^k sets of k features that matter.
+    `to_sympy` converts from the domain of `shift`.
+    """
+    return tuple(
+        ActiveSetTerm(
+            active, probability, to_sympy(_error_given(output, active).at(shift, is_active))
+        )
+        for active, probability in _active_sets(output)
+    )
+
+
+def _active_sets(output: Output) -> list[tuple[tuple[int, ...], sympy.Expr]]:
+    ring = output.ring
+    densities = [ring.to_sympy(density) for density in ring.densities]
+    states = [_states_that_matter(output, gate.states(densities)) for gate in output.gates]
+    sets = [
+        (
+            tuple(sorted(j for members, _ in choice for j in members)),
+            sympy.Mul(*(probability for _, probability in choice)),
+        )
+        for choice in product(*states)
+    ]
+    return sorted(sets, key=lambda item: (len(item[0]), item[0]))
+
+
+def _states_that_matter(
+    output: Output, states: Iterator[tuple[tuple[int, ...], Any]]
+) -> list[tuple[tuple[int, ...], sympy.Expr]]:
+    """Return a gate's states with those merged that differ in features that do not matter."""
+    merged: dict[tuple[int, ...], sympy.Expr] = {}
+    for on, probability in states:
+        seen = tuple(j for j in on if j in output.relevant)
+        merged[seen] = merged.get(seen, sympy.S.Zero) + probability
+    return list(merged.items())

@@ -31,7 +31,7 @@ def identity(field: Any) -> Transform:
 
 def scale(transform: Transform, factor: Any) -> Transform:
     """Return the transform with all coefficients multiplied by `factor`."""
-    return {key: c * factor for key, c in transform.items()} if factor else {}
+    return {key: factor * c for key, c in transform.items()} if factor else {}
 
 
 def add(transforms: Iterable[Transform]) -> Transform:
