@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from .configurations import Configuration
@@ -26,12 +27,12 @@ __all__ = ["CONFIGURATION_NAMES", "named_configuration"]
 _NAMED: Final[Mapping[str, Callable[[], Configuration]]] = {
     "digon": antipodal_pair,
     "antipodal pair": antipodal_pair,
-    **{name: lambda k=k: regular_polygon(k) for k, name in POLYGONS.items()},
+    **{name: partial(regular_polygon, k) for k, name in POLYGONS.items()},
     "tetrahedron": lambda: regular_simplex(3),
     "octahedron": lambda: cross_polytope(3),
     "cube": cube,
     "square antiprism": square_antiprism,
-    **{name: lambda k=k: bipyramid(k) for k, name in BIPYRAMIDS.items()},
+    **{name: partial(bipyramid, k) for k, name in BIPYRAMIDS.items()},
 }
 
 _COUNTED: Final[Mapping[str, tuple[str, Callable[[int], Configuration]]]] = {

@@ -65,12 +65,62 @@ def test_dimensionality_has_no_scale() -> None:
 entries = st.integers(-4, 4)
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
-@given(st.lists(st.lists(entries, min_size=4, max_size=4), min_size=2, max_size=2))
+def matrices(n_hidden: int, n_features: int) -> st.SearchStrategy[list[list[int]]]:
+    row = st.lists(entries, min_size=n_features, max_size=n_features)
+    return st.lists(row, min_size=n_hidden, max_size=n_hidden)
+
+
+def columns_are_eigenvectors(W: sympy.Matrix) -> bool:
+    """Whether WWᵀ W_i is parallel to every W_i: all 2 × 2 minors of the pair vanish."""
+    images = W * W.T * W
+    pairs = [W.col(i).row_join(images.col(i)) for i in range(W.shape[1])]
+    return all(pair.rank() <= 1 for pair in pairs)
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(st.one_of(matrices(1, 3), matrices(2, 4), matrices(3, 4)))
 def test_dimensionalities_sum_to_at_most_the_rank(rows: list[list[int]]) -> None:
+    """In rational arithmetic, with equality exactly for columns that are eigenvectors of WWᵀ."""
+    W = sympy.Matrix(rows)
     shares = feature_dimensionality(rows)
     assert all(0 <= share <= 1 for share in shares)
-    assert sum(shares) <= sympy.Matrix(rows).rank()
+    assert all((share == 0) == W.col(i).is_zero_matrix for i, share in enumerate(shares))
+    assert sum(shares) <= W.rank()
+    assert (sum(shares) == W.rank()) == columns_are_eigenvectors(W)
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(
+    st.lists(st.integers(1, 3), min_size=1, max_size=3),
+    st.lists(st.integers(0, 4), min_size=3, max_size=3),
+    st.lists(st.sampled_from([(1, 1), (1, 2), (2, 1)]), min_size=2, max_size=2),
+)
+def test_dimensionalities_of_eigenvector_columns_sum_to_the_rank(
+    pairs: list[int], dropped: list[int], angles: list[tuple[int, int]]
+) -> None:
+    """Blocks of antipodal pairs and of tight frames of any scale, rotated by rational matrices."""
+    blocks = [sympy.Matrix([[scale, -scale]]) for scale in pairs]
+    square = sympy.Matrix([[3, -4, 5, 0], [4, 3, 0, 5]])  # two orthogonal pairs, one frame
+    W = sympy.diag(*blocks, square, sympy.zeros(1, sum(dropped) % 3))
+    for k, (a, b) in enumerate(angles):  # (a² − b², 2ab)/(a² + b²): a rational rotation
+        turn = sympy.Matrix([[a * a - b * b, -2 * a * b], [2 * a * b, a * a - b * b]])
+        W[k : k + 2, :] = turn * W[k : k + 2, :] / (a * a + b * b)
+    assert columns_are_eigenvectors(W)
+    assert sum(feature_dimensionality(W)) == W.rank()
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 8), st.integers(0, 2**32 - 1))
+def test_dimensionalities_of_floats_sum_to_at_most_the_rank(m: int, n: int, seed: int) -> None:
+    W = np.random.default_rng(seed).normal(size=(m, n))
+    shares = feature_dimensionality(W)
+    # n + 1 roundings in each sum; Σ D_i has no scale beside its value, at most m.
+    rounding = 4 * n * m * np.finfo(np.float64).eps
+    assert (shares > 0).all()
+    assert shares.sum() <= min(m, n) + rounding
+    # The projection onto a row space has the columns of a Parseval frame: equality.
+    Q = np.linalg.qr(W.T)[0].T
+    assert abs(feature_dimensionality(Q).sum() - min(m, n)) <= rounding
 
 
 def test_bad_weights_are_refused() -> None:
