@@ -1,13 +1,8 @@
-"""Box integrals against SymPy's own integration, and the cells between roots."""
-
-from fractions import Fraction
-from itertools import pairwise
-from typing import Any
+"""Cells between roots, exact signs, and the fields that numbers lie in."""
 
 import pytest
 import sympy
 
-from superposition.theory.box import box_moments, linear_moments, vertex_measure
 from superposition.theory.cells import cells, real_roots_between
 from superposition.theory.fields import (
     UndecidedSignError,
@@ -16,59 +11,6 @@ from superposition.theory.fields import (
     sign_of_number,
     tidy_algebraic,
 )
-
-F = Fraction
-
-
-@pytest.mark.parametrize(
-    ("own", "other", "bias"), [(1, -1, 0), (F(1, 2), F(-3, 4), F(1, 8)), (2, 1, F(-1, 3))]
-)
-def test_moments_against_integration_by_sympy(own: Any, other: Any, bias: Any) -> None:
-    x, y = sympy.symbols("x y", nonnegative=True)
-    own, other, bias = map(sympy.Rational, (own, other, bias))
-    z = own * x + other * y + bias
-    # For own > 0 the kink in x lies at (−other·y − bias)/own, clipped to the unit interval.
-    kink = sympy.Max(0, sympy.Min(1, (-other * y - bias) / own))
-
-    def integral(integrand: Any) -> Any:
-        inner = sympy.integrate(sympy.expand(integrand), x)
-        total = sympy.S.Zero
-        ends = sorted({0, 1, *(e for e in (-bias / other, (-own - bias) / other) if 0 < e < 1)})
-        for low, high in pairwise(ends):
-            at = kink.subs(y, (low + high) / 2)
-            start = at if at in (0, 1) else (-other * y - bias) / own
-            total += sympy.integrate(
-                sympy.expand(inner.subs(x, 1) - inner.subs(x, start)), (y, low, high)
-            )
-        return total
-
-    q = sympy.QQ
-    moments = box_moments(
-        q,
-        q.from_sympy(own),
-        [q.from_sympy(other)],
-        q.from_sympy(bias),
-        lambda value: value + q.from_sympy(bias) > 0,
-    )
-    assert q.to_sympy(moments.first) == integral(z)
-    assert q.to_sympy(moments.second) == integral(z**2)
-    assert q.to_sympy(moments.cross) == integral(x * z)
-
-
-def test_rectified_moments_are_linear_ones_where_nothing_is_cut_off() -> None:
-    q = sympy.QQ
-    couplings = [q(1, 3), q(2), q(1, 7)]
-    assert box_moments(q, q(1, 2), couplings, q(1, 5), lambda value: True) == linear_moments(
-        q, q(1, 2), couplings, q(1, 5)
-    )
-    assert box_moments(q, None, couplings, q(1, 5), lambda value: True) == linear_moments(
-        q, None, couplings, q(1, 5)
-    )
-
-
-def test_equal_couplings_are_merged() -> None:
-    assert vertex_measure([1, 1, 1], 0) == {0: -1, 1: 3, 2: -3, 3: 1}
-    assert vertex_measure([1, -1], 0) == {-1: -1, 0: 2, 1: -1}
 
 
 def test_cells_have_exact_ends() -> None:
