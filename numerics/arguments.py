@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..features import FeatureDistribution, check_features
+from ..features import FeatureDistribution, check_joint_density
 from ..model import check_density, check_importance
 
 Floats = NDArray[np.float64]
@@ -34,6 +34,7 @@ def broadcast_parameters(
     density: ArrayLike,
     importance: ArrayLike,
     shape: tuple[int, ...] = (),
+    features: FeatureDistribution | None = None,
 ) -> Parameters:
     """Broadcast density and importance to one value per model and feature.
 
@@ -49,11 +50,14 @@ def broadcast_parameters(
     importance : array_like, shape (..., n)
     shape : tuple of int
         Leading shape of the weights, if there are any.
+    features : feature distribution, optional
+        What the densities have to belong to.
 
     Raises
     ------
     ValueError
-        If a shape does not fit, a density is outside [0, 1], or an importance is negative.
+        If a shape does not fit, a density is outside [0, 1], an importance is negative, or the
+        densities of a model cannot belong to `features`.
 
     Examples
     --------
@@ -82,27 +86,13 @@ def broadcast_parameters(
             f"leading dimensions must broadcast, got density {density.shape[:-1]}, "
             f"importance {importance.shape[:-1]} and weights {shape}"
         ) from None
+    if features is not None:
+        check_joint_density(features, np.broadcast_to(density, (*density.shape[:-1], n_features)))
     return Parameters(
         common,
         np.broadcast_to(density, (*common, n_features)),
         np.broadcast_to(importance, (*common, n_features)),
     )
-
-
-def check_supported(features: FeatureDistribution | None, n_features: int) -> None:
-    """Raise unless the numerics can handle `features`.
-
-    Raises
-    ------
-    ValueError
-        If they are not independent with uniform values.
-    """
-    features = check_features(features)
-    if not (features.is_independent(n_features) and features.values.is_uniform):
-        raise ValueError(
-            f"the numerics know independent features with uniform values only, got {features!r}; "
-            f"use superposition.theory for other distributions"
-        )
 
 
 def check_weights(W: Floats, b: Floats) -> tuple[int, int, tuple[int, ...]]:

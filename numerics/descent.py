@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..features import FeatureDistribution
+from ..features import FeatureDistribution, check_features
 from ..model import check_activation, check_penalty
-from .arguments import Floats, broadcast_parameters, check_supported, check_weights
+from .arguments import Floats, broadcast_parameters, check_weights
 from .compiled import compiled
-from .exact import model_loss_and_gradient, scratch_moments
+from .exact import model_loss_and_gradient
+from .laws import Laws, laws_of, workspace
 
 _SUFFICIENT_DECREASE = 1e-4
 _CURVATURE = 0.9
@@ -91,6 +92,8 @@ def _descend_one(
     importance: Floats,
     penalty: float,
     linear: bool,
+    laws: Laws | None,
+    model: int,
     tolerance: float,
     max_iterations: int,
     moments: Floats,
@@ -115,7 +118,7 @@ def _descend_one(
     H = np.eye(d)
     loss = model_loss_and_gradient(
         x[: m * n].reshape(m, n), x[m * n :], density, importance, penalty, linear,
-        gradient[: m * n].reshape(m, n), gradient[m * n :], gram, dgram, moments,
+        laws, model, gradient[: m * n].reshape(m, n), gradient[m * n :], gram, dgram, moments,
     )  # fmt: skip
     evaluations = 1
     norm = np.sqrt(_dot(gradient, gradient))
@@ -139,8 +142,8 @@ def _descend_one(
                 trial[k] = x[k] + step * direction[k]
             trial_loss = model_loss_and_gradient(
                 trial[: m * n].reshape(m, n), trial[m * n :], density, importance, penalty, linear,
-                trial_gradient[: m * n].reshape(m, n), trial_gradient[m * n :], gram, dgram,
-                moments,
+                laws, model, trial_gradient[: m * n].reshape(m, n), trial_gradient[m * n :], gram,
+                dgram, moments,
             )  # fmt: skip
             evaluations += 1
             bound = loss + _SUFFICIENT_DECREASE * step * slope + _ROUNDING * abs(loss)
@@ -181,6 +184,7 @@ def _descend_rows(
     importance: Floats,
     penalty: Floats,
     linear: bool,
+    laws: Laws | None,
     tolerance: Floats,
     max_iterations: int,
     moments: Floats,
@@ -190,7 +194,7 @@ def _descend_rows(
 ) -> None:
     for k in range(W.shape[0]):
         loss[k], norm[k], evaluations[k] = _descend_one(
-            W[k], b[k], density[k], importance[k], penalty[k], linear, tolerance[k],
+            W[k], b[k], density[k], importance[k], penalty[k], linear, laws, k, tolerance[k],
             max_iterations, moments,
         )  # fmt: skip
 
@@ -227,8 +231,8 @@ def descend(
     density, importance, activation, features, penalty
         As in `population_loss`.
     tolerance : float
-        Converged when the gradient norm is below `tolerance` · Σ_i I_i s_i, three times the loss
-        of a model that outputs nothing.
+        Converged when the gradient norm is below `tolerance` · Σ_i I_i s_i; with uniform values
+        that sum is three times the loss of a model that outputs nothing.
     max_iterations : int
         BFGS iterations per model.
     workers : int, optional
@@ -245,15 +249,15 @@ def descend(
     >>> bool(found.converged)
     True
     """
+    features = check_features(features)
     linear = check_activation(activation) == "linear"
     penalty = check_penalty(penalty)
     W = np.asarray(W, dtype=np.float64)
     b = np.asarray(b, dtype=np.float64)
     n, m, shape = check_weights(W, b)
-    check_supported(features, n)
-    scratch_moments(n, activation)
+    workspace(features, n, linear)  # raises where the loss is not available
     shape, density, importance = broadcast_parameters(
-        n, density, importance, np.broadcast_shapes(shape, penalty.shape)
+        n, density, importance, np.broadcast_shapes(shape, penalty.shape), features
     )
 
     def rows(values: Floats, *tail: int) -> Floats:
@@ -274,8 +278,8 @@ def descend(
         part = slice(start, min(start + per_task, count))
         _descend_rows(
             rows_W[part], rows_b[part], rows_density[part], rows_importance[part],
-            rows_penalty[part], linear, tolerance * scale[part], max_iterations,
-            scratch_moments(n, activation), loss[part], norm[part], evaluations[part],
+            rows_penalty[part], linear, laws_of(features, rows_density[part], linear),
+            tolerance * scale[part], max_iterations, workspace(features, n, linear), loss[part], norm[part], evaluations[part],
         )  # fmt: skip
 
     workers = workers or os.cpu_count() or 1

@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ..features import FeatureDistribution
+from ..features import FeatureDistribution, check_features
 from ..model import check_activation, check_penalty
-from . import quadrature, recurrence
-from .arguments import Floats, broadcast_parameters, check_supported, check_weights
+from . import general_recurrence, quadrature, recurrence
+from .arguments import Floats, broadcast_parameters, check_weights
 from .compiled import compiled
+from .laws import QUADRATURE_FEATURES, Laws, laws_of, workspace
 from .single_output import compensated_sum_of_products
-
-MAX_RELU_FEATURES = 10
-_QUADRATURE_FEATURES = 3
 
 Array = TypeVar("Array", NDArray[np.float64], torch.Tensor)
 
@@ -67,6 +65,31 @@ def _linear_output(
 
 
 @compiled
+def _linear_output_of_moments(
+    output: int,
+    couplings: Floats,
+    e: float,
+    bias: float,
+    mean: Floats,
+    covariance: Floats,
+    gradient: Floats,
+) -> tuple[float, float]:
+    """Return the loss of one output without activation, for any mean and covariance."""
+    n = couplings.shape[0]
+    mean_error = bias
+    for j in range(n):
+        mean_error += (-e if j == output else couplings[j]) * mean[j]
+    variance = 0.0
+    for j in range(n):
+        spread = 0.0
+        for k in range(n):
+            spread += covariance[j, k] * (-e if k == output else couplings[k])
+        variance += (-e if j == output else couplings[j]) * spread
+        gradient[j] = 2.0 * (mean_error * mean[j] + spread)
+    return mean_error * mean_error + variance, 2.0 * mean_error
+
+
+@compiled
 def model_loss_and_gradient(
     W: Floats,
     b: Floats,
@@ -74,6 +97,8 @@ def model_loss_and_gradient(
     importance: Floats,
     penalty: float,
     linear: bool,
+    laws: Laws | None,
+    model: int,
     dW: Floats,
     db: Floats,
     gram: Floats,
@@ -82,8 +107,8 @@ def model_loss_and_gradient(
 ) -> float:
     """Return the loss of one model and overwrite `dW` (m, n) and `db` (n,) with its gradient.
 
-    `gram` and `dgram` are scratch of shape (n, n); `moments` is a `recurrence.workspace`,
-    used for more than three features.
+    Its features have the law number `model` of `laws`, or are independent and uniform. `gram` and `dgram` are scratch of shape
+    (n, n), `moments` is a `workspace`.
     """
     m, n = W.shape
     loss = 0.0
@@ -97,9 +122,18 @@ def model_loss_and_gradient(
             dgram[i, :] = 0.0
             db[i] = 0.0
             continue
-        if linear:
+        if laws is not None:
+            if linear:
+                value, slope = _linear_output_of_moments(
+                    i, gram[i], e, b[i], laws.mean[model], laws.covariance[model], dgram[i]
+                )
+            else:
+                value, slope = general_recurrence.loss_of_output(
+                    i, gram[i], e, b[i], laws.states, laws.probability[model], dgram[i], moments
+                )
+        elif linear:
             value, slope = _linear_output(i, gram[i], e, b[i], density, dgram[i])
-        elif n <= _QUADRATURE_FEATURES:
+        elif n <= QUADRATURE_FEATURES:
             value, slope = quadrature.loss_of_output(i, gram[i], e, b[i], density, dgram[i])
         else:
             value, slope = recurrence.loss_of_output(
@@ -132,6 +166,7 @@ def _batch_loss_and_gradient(
     importance: Floats,
     penalty: Floats,
     linear: bool,
+    laws: Laws | None,
     loss: Floats,
     dW: Floats,
     db: Floats,
@@ -148,30 +183,14 @@ def _batch_loss_and_gradient(
             importance[k],
             penalty[k],
             linear,
+            laws,
+            k,
             dW[k],
             db[k],
             gram,
             dgram,
             moments,
         )
-
-
-def scratch_moments(n_features: int, activation: str) -> Floats:
-    """Return the workspace that a model of this size needs: empty where it needs none.
-
-    Raises
-    ------
-    ValueError
-        If the model has more features than the exact ReLU loss is written for.
-    """
-    if activation == "linear" or n_features <= _QUADRATURE_FEATURES:
-        return np.empty((0, 0))
-    if n_features > MAX_RELU_FEATURES:
-        raise ValueError(
-            f"the exact ReLU loss is available for n_features up to {MAX_RELU_FEATURES}, "
-            f"got {n_features}; use activation='linear', or a model with fewer features"
-        )
-    return recurrence.workspace(n_features)
 
 
 def _evaluate(
@@ -183,30 +202,31 @@ def _evaluate(
     features: FeatureDistribution | None,
     penalty: ArrayLike,
 ) -> LossAndGradient:
+    features = check_features(features)
     linear = check_activation(activation) == "linear"
     penalty = check_penalty(penalty)
     n, m, shape = check_weights(W, b)
-    check_supported(features, n)
-    moments = scratch_moments(n, activation)
+    moments = workspace(features, n, linear)
     if penalty.ndim:
         shape = np.broadcast_shapes(shape, penalty.shape)
-    parameters = broadcast_parameters(n, density, importance, shape)
+    parameters = broadcast_parameters(n, density, importance, shape, features)
     shape = parameters.shape
 
     def rows(values: Floats, *tail: int) -> Floats:
         return np.ascontiguousarray(np.broadcast_to(values, shape + tail)).reshape(-1, *tail)
 
-    rows_W = rows(W, m, n)
+    rows_W, rows_density = rows(W, m, n), rows(parameters.density, n)
     loss = np.empty(rows_W.shape[0])
     dW = np.empty_like(rows_W)
     db = np.empty((rows_W.shape[0], n))
     _batch_loss_and_gradient(
         rows_W,
         rows(b, n),
-        rows(parameters.density, n),
+        rows_density,
         rows(parameters.importance, n),
         rows(penalty),
         linear,
+        laws_of(features, rows_density, linear),
         loss,
         dW,
         db,
@@ -305,7 +325,8 @@ def population_loss(
         Finite and non-negative.
     activation : {"relu", "linear"}
     features : feature distribution, optional
-        None is `Independent`.
+        Which features are on together, and the law of a value; None is `Independent`, with
+        values uniform on [0, 1].
     penalty : array_like, shape (...)
         Interference penalty λ ≥ 0.
 
@@ -318,14 +339,16 @@ def population_loss(
     Raises
     ------
     ValueError
-        If shapes do not fit, a value is out of range, or the ReLU model has more than
-        10 features.
+        If shapes do not fit, a value is out of range, densities do not belong to `features`, or
+        a ReLU model has more than 10 features, or more joint states of the features than ten
+        independent ones (`joint_states`).
 
     Notes
     -----
     For n ≤ 3 the result is accurate relative to itself (a few units in the last place beyond what
     the rounding of W and b means), for more features up to machine precision times Σ_i I_i s_i/3.
-    `quadrature` and `recurrence` say how.
+    `quadrature` and `recurrence` say how, and `general_recurrence` for other features than
+    independent ones with uniform values.
 
     Examples
     --------

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
-from ..features import FeatureDistribution
+from ..features import FeatureDistribution, check_features
 from ..model import Activation, check_activation, check_penalty, check_sizes
-from .arguments import broadcast_parameters, check_supported
+from .arguments import broadcast_parameters
 from .optimizers import make_optimizer
 from .protocols import Protocol, resolve_protocol
 from .sampled_gradient import (
@@ -208,7 +208,11 @@ def train(
     (2, 3, 1, 1, 2)
     """
     check_sizes(n_features, n_hidden)
-    check_supported(features, n_features)
+    features = check_features(features)
+    if not (features.is_independent(n_features) and features.values.is_uniform):
+        raise ValueError(
+            f"train samples independent features with uniform values only, got {features!r}"
+        )
     chosen = resolve_protocol(protocol)
     for name, value in (("replicas", replicas), ("seed", seed)):
         _check_integer(name, value, at_least=1 if name == "replicas" else None)
