@@ -1,0 +1,201 @@
+"""The error of one output, computed step by step for a proof that can be rechecked by hand.
+
+For z = g·x + β on the box [0, 1]^k, all g_j ≠ 0, with the *nodes* z_v = g·v + β at the vertices,
+
+    ∫ z₊² dx = 2/((k + 2)! Π g_j) Σ_v (−1)^{k − |v|} (z_v)₊^{k + 2},
+    ∫ x_i z₊ dx = 1/((k + 1)! Π g_j) Σ_{v: v_i = 1} (−1)^{k − |v|} (z_v)₊^{k + 1} − ∫ z₊² dx/(2 g_i).
+
+This is computed here a second time, apart from `derive_loss`, and compared with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import factorial
+from typing import Any
+
+import sympy
+
+from .fields import field_of
+
+__all__ = ["ActiveSetStep", "Node", "active_set_steps", "vertex_values"]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A vertex value of the pre-activation.
+
+    Attributes
+    ----------
+    value
+        g·v + β, where it is positive.
+    weight
+        Sum of (−1)^{k − |v|} over the vertices with this value.
+    face_weight
+        The same over the vertices with v_i = 1.
+    """
+
+    value: sympy.Expr
+    weight: int
+    face_weight: int
+
+
+@dataclass(frozen=True)
+class ActiveSetStep:
+    """All active sets of one output that have the same couplings and probability.
+
+    Attributes
+    ----------
+    sets
+        The active sets, indices counted from 0.
+    probability
+        Of each of them.
+    own
+        The output's own coupling if its feature is on, else ``None``.
+    couplings
+        Of all features that are on, without zeros.
+    nodes
+        The positive vertex values; empty for the linear activation.
+    second, cross
+        ∫ z₊² and, if the own feature is on, ∫ x_i z₊.
+    loss
+        ∫ (t − z₊)², where t is x_i if the feature is on, else 0.
+    """
+
+    sets: tuple[tuple[int, ...], ...]
+    probability: sympy.Expr
+    own: sympy.Expr | None
+    couplings: tuple[sympy.Expr, ...]
+    nodes: tuple[Node, ...]
+    second: sympy.Expr
+    cross: sympy.Expr | None
+    loss: sympy.Expr
+
+
+def vertex_values(couplings: Sequence[sympy.Expr], bias: sympy.Expr) -> tuple[sympy.Expr, ...]:
+    """Return the distinct values g·v + β over all vertices v of the box."""
+    values = {bias: None}
+    for coupling in couplings:
+        values |= {sympy.expand(value + coupling): None for value in values}
+    return tuple(values)
+
+
+def active_set_steps(
+    index: int,
+    couplings: Sequence[sympy.Expr],
+    bias: sympy.Expr,
+    densities: Sequence[sympy.Expr],
+    is_positive: Callable[[sympy.Expr], bool] | None,
+) -> tuple[ActiveSetStep, ...]:
+    """Return the error of an output under independent features with uniform values.
+
+    Parameters
+    ----------
+    index
+        The output, counted from 0.
+    couplings
+        Row of WᵀW, n expressions.
+    bias
+        Its bias.
+    densities
+        n densities.
+    is_positive
+        Says of a vertex value whether it is positive; ``None`` for the linear activation.
+    """
+    relevant = [j for j, g in enumerate(couplings) if g != 0 or j == index]
+    field = field_of([*couplings, bias])
+    grouped: dict[Any, list[tuple[int, ...]]] = {}
+    for size in range(len(relevant) + 1):
+        for active in combinations(relevant, size):
+            others = sorted((couplings[j] for j in active if j != index), key=str)
+            chance = sympy.Mul(
+                *(densities[j] if j in active else 1 - densities[j] for j in relevant)
+            )
+            grouped.setdefault((index in active, tuple(others), chance), []).append(active)
+    box = _Box(field, bias, is_positive)
+    return tuple(
+        box.step(tuple(sets), chance, couplings[index] if is_on else None, others)
+        for (is_on, others, chance), sets in grouped.items()
+    )
+
+
+@dataclass(frozen=True)
+class _Box:
+    field: Any
+    bias: sympy.Expr
+    is_positive: Callable[[sympy.Expr], bool] | None
+
+    def step(
+        self,
+        sets: tuple[tuple[int, ...], ...],
+        chance: sympy.Expr,
+        own: sympy.Expr | None,
+        others: tuple[sympy.Expr, ...],
+    ) -> ActiveSetStep:
+        couplings = tuple(g for g in ([] if own is None else [own]) if g != 0) + others
+        nodes: tuple[Node, ...] = ()
+        if self.is_positive is None:
+            second, cross = self._linear(own, others)
+        else:
+            nodes = self._nodes(own, others)
+            second, cross = self._rectified(own, couplings, nodes)
+        loss = second if own is None else self.field.one / self.field(3) - cross * 2 + second
+        show = self.field.to_sympy
+        shown_cross = None if own is None else show(cross)
+        return ActiveSetStep(
+            sets, chance, own, couplings, nodes, show(second), shown_cross, show(loss)
+        )
+
+    def _nodes(self, own: sympy.Expr | None, others: tuple[sympy.Expr, ...]) -> tuple[Node, ...]:
+        """Return the positive nodes, with the signs with which they are added."""
+        read = self.field.from_sympy
+        weights = {read(self.bias): (1, 0)}
+        for coupling in others:
+            weights = _shifted(weights, read(coupling), faces=False)
+        if own is not None and own != 0:
+            weights = _shifted(weights, read(own), faces=True)
+        shown = ((self.field.to_sympy(value), pair) for value, pair in weights.items() if value)
+        assert self.is_positive is not None
+        return tuple(
+            Node(value, *pair) for value, pair in shown if any(pair) and self.is_positive(value)
+        )
+
+    def _rectified(
+        self, own: sympy.Expr | None, couplings: Sequence[sympy.Expr], nodes: Sequence[Node]
+    ) -> tuple[Any, Any]:
+        read, k = self.field.from_sympy, len(couplings)
+        volume = self.field.one
+        for coupling in couplings:
+            volume = volume * read(coupling)
+
+        def total(power: int, weight: Callable[[Node], int]) -> Any:
+            terms = (read(node.value) ** power * self.field(weight(node)) for node in nodes)
+            return sum(terms, self.field.zero) / (volume * self.field(factorial(power)))
+
+        second = total(k + 2, lambda node: node.weight) * self.field(2)
+        if own is None or own == 0:
+            return second, total(k + 1, lambda node: node.weight) / self.field(2)
+        face = total(k + 1, lambda node: node.face_weight)
+        return second, face - second / (read(own) * self.field(2))
+
+    def _linear(self, own: sympy.Expr | None, others: Sequence[sympy.Expr]) -> tuple[Any, Any]:
+        """Return E z² and E x_i z from means 1/2 and variances 1/12."""
+        read = self.field.from_sympy
+        present = list(map(read, others if own is None else (own, *others)))
+        half, twelfth = self.field.one / self.field(2), self.field.one / self.field(12)
+        mean = read(self.bias) + sum(present, self.field.zero) * half
+        second = mean * mean + sum((g * g for g in present), self.field.zero) * twelfth
+        return second, mean * half + (self.field.zero if own is None else read(own) * twelfth)
+
+
+def _shifted(
+    weights: dict[Any, tuple[int, int]], coupling: Any, *, faces: bool
+) -> dict[Any, tuple[int, int]]:
+    """Return the signed nodes of a box with one more side; `faces` says that it is x_i's."""
+    shifted = {value: (-whole, 0 if faces else -face) for value, (whole, face) in weights.items()}
+    for value, (whole, face) in weights.items():
+        old = shifted.get(value + coupling, (0, 0))
+        shifted[value + coupling] = (old[0] + whole, old[1] + (whole if faces else face))
+    return shifted
