@@ -7,11 +7,13 @@ arithmetic itself, and a pentagon takes a second where expressions take minutes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import sympy
 from sympy.polys.constructor import construct_domain
+from sympy.simplify.fu import TR8
 
 __all__ = ["UndecidedSignError", "decide_sign", "field_of", "tidy_algebraic"]
 
@@ -53,18 +55,27 @@ class UndecidedSignError(ValueError):
 
 
 def tidy_algebraic(number: sympy.Expr) -> sympy.Expr:
-    """Return an algebraic number of degree 1 or 2 as p or p + q√d; others only expanded.
+    """Return an algebraic number in a short form; what is no algebraic number is only expanded.
 
-    A polygon's couplings are cosines of low degree that come out of WᵀW as products of nested
-    roots. Without this the field of the couplings would contain the sines as well.
+    Of degree 1 or 2 it becomes p or p + q√d, and a sum of products of cosines of rational angles
+    a polynomial in one cosine. A polygon's couplings are such numbers and come out of WᵀW as
+    products of nested roots, sines and cosines. Without this the field of the couplings would
+    contain the sines as well.
 
     Examples
     --------
     >>> tidy_algebraic(sympy.sqrt(5 + 2 * sympy.sqrt(6)) * sympy.sqrt(5 - 2 * sympy.sqrt(6)))
     1
+    >>> a, b = 2 * sympy.pi / 7, 3 * sympy.pi / 7
+    >>> tidy_algebraic(sympy.cos(a) * sympy.cos(b) + sympy.sin(a) * sympy.sin(b))
+    cos(pi/7)
     """
     number = sympy.expand(number)
     if number.is_Rational or not (number.is_number and number.is_algebraic):
+        return number
+    if number.has(sympy.cos, sympy.sin):
+        number = _in_one_cosine(sympy.expand(TR8(number)))
+    if number.has(sympy.cos):
         return number
     x = sympy.Dummy("x")
     polynomial = sympy.minimal_polynomial(number, x, polys=True)
@@ -72,6 +83,29 @@ def tidy_algebraic(number: sympy.Expr) -> sympy.Expr:
         return number
     distances = [(abs((root - number).evalf(50)), root) for root in sympy.roots(polynomial)]
     return sympy.expand(min(distances, key=lambda pair: pair[0])[1])
+
+
+def _in_one_cosine(number: sympy.Expr) -> sympy.Expr:
+    """Return a polynomial in cosines and sines of rational angles as one in c = cos(π/N).
+
+    cos(pπ/N) is the Chebyshev polynomial T_p(c), and powers of c are reduced by its equation.
+    """
+    angles = [sympy.Rational(f.args[0] / sympy.pi) for f in number.atoms(sympy.cos, sympy.sin)]
+    halves = [angle - sympy.S.Half for angle in angles] if number.has(sympy.sin) else []
+    n = math.lcm(*(int(angle.q) for angle in (*angles, *halves)))
+    c = sympy.Dummy("c")
+
+    def cosine(angle: sympy.Expr) -> sympy.Expr:
+        return sympy.chebyshevt(abs(int(angle / sympy.pi * n)), c)
+
+    in_c = number.replace(sympy.sin, lambda angle: cosine(angle - sympy.pi / 2)).replace(
+        sympy.cos, cosine
+    )
+    unit = sympy.cos(sympy.pi / n)
+    equation = sympy.minimal_polynomial(unit, c, polys=True)
+    if not in_c.is_polynomial(c):
+        return number
+    return sympy.Poly(in_c, c, extension=True).rem(equation).as_expr().subs(c, unit)
 
 
 def field_of(expressions: Iterable[sympy.Expr]) -> Any:

@@ -130,7 +130,7 @@ LAWS: dict[str, tuple[FeatureDistribution, list[Any], dict[tuple[int, ...], floa
     ),
     "one hot": (OneHot(), [F(1, 3), F(2, 3)], {(0,): 1 / 3, (1,): 2 / 3}),
 }
-MODELS: dict[str, tuple[list[list[Any]], list[Any]]] = {
+MODELS: dict[str, tuple[Any, Any]] = {
     "opposed": ([[F(9, 10), F(-7, 10)]], [F(1, 10), F(1, 7)]),
     "aligned": ([[F(3, 4), F(4, 5)]], [F(-1, 10), F(-1, 3)]),
     "dropped": ([[F(11, 10), 0]], [F(-1, 20), F(1, 5)]),
@@ -153,7 +153,7 @@ def test_every_distribution_against_quadrature_of_the_definition(
 ) -> None:
     features, density, probabilities = law
     W, b = model
-    importance = [1, F(1, 2)]
+    importance = (1.0, 0.5)
     by_quadrature = _error_by_quadrature if activation == "relu" else _linear_error_by_quadrature
     G = np.array(W, dtype=float).T @ np.array(W, dtype=float)
     total = 0.0
@@ -161,7 +161,7 @@ def test_every_distribution_against_quadrature_of_the_definition(
         for i in range(2):
             g = G[i].tolist()
             part = by_quadrature(values, g, float(b[i]), i, on)
-            total += probability * float(importance[i]) * part
+            total += probability * importance[i] * part
     exact = expected_loss(
         W, b, density=density, importance=importance, activation=activation,
         features=_with_values(features, values),
@@ -240,8 +240,8 @@ def test_four_features_against_samples(
 # --- identities ------------------------------------------------------------------------------
 
 
-W3 = [[1, F(-1, 2), F(1, 4)], [0, F(3, 4), F(-1, 2)]]
-B3 = [0, F(1, 8), F(-1, 8)]
+W3: Any = [[1, F(-1, 2), F(1, 4)], [0, F(3, 4), F(-1, 2)]]
+B3: Any = [0, F(1, 8), F(-1, 8)]
 
 
 def test_sets_of_one_feature_are_independent_features() -> None:
