@@ -8,7 +8,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..features import FeatureDistribution
+from ..features import FeatureDistribution, GateKind, check_features
 from ..model import check_activation, check_sizes
 from .arguments import Floats, broadcast_parameters
 from .descent import Descent, descend
@@ -16,7 +16,7 @@ from .descent import Descent, descend
 DEFAULT_STARTS = 256
 _SAME_LOSS = 1e-7  # relative; descents end within about 1e-13 of their minimum
 _SAME_SHAPE = 1e-4  # in the entries of WᵀW and b; soft directions converge last
-_TINY = 1e-30  # losses below this are zero: perfect reconstruction
+_ZERO = 1e-16  # a loss below this share of Σ I_i s_i is zero; a converged one is below about 1e-19
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,9 @@ class GlobalMinimum:
     Attributes
     ----------
     minima : tuple of Minimum
-        Distinct minima. W and QW for orthogonal Q are one, and so are copies with features of
-        equal density and importance exchanged.
+        Distinct minima. W and QW for orthogonal Q are one, and so are copies with interchangeable
+        features exchanged: of equal density and importance, and in gates that are alike. With
+        symmetric values, so are W_i and −W_i.
     starts : int
         Number of starts, the sum of the counts and `unconverged`.
     unconverged : int
@@ -110,18 +111,22 @@ def random_starts(
     return draws / np.sqrt(n_hidden), np.zeros((count, n_features))
 
 
-def is_dead(W: ArrayLike, b: ArrayLike) -> NDArray[np.bool_]:
+def is_dead(
+    W: ArrayLike, b: ArrayLike, features: FeatureDistribution | None = None
+) -> NDArray[np.bool_]:
     """Tell which outputs of a ReLU model are zero for every input.
 
     Parameters
     ----------
     W : array_like, shape (..., n_hidden, n_features)
     b : array_like, shape (..., n_features)
+    features : feature distribution, optional
+        Which inputs there are; None is `Independent`: all of [0, 1]^n.
 
     Returns
     -------
     ndarray of bool, shape (..., n_features)
-        Whether max over x in [0, 1]^n of (WᵀW x + b)_i is at most 0.
+        Whether the maximum of (WᵀW x + b)_i over the inputs is at most 0.
 
     Examples
     --------
@@ -129,34 +134,77 @@ def is_dead(W: ArrayLike, b: ArrayLike) -> NDArray[np.bool_]:
     array([False,  True])
     """
     W = np.asarray(W, dtype=np.float64)
+    features = check_features(features)
     gram = np.swapaxes(W, -1, -2) @ W
-    highest: Floats = np.maximum(gram, 0.0).sum(axis=-1) + np.asarray(b)
-    return highest <= 0.0
+    reach = abs(gram) if features.values.symmetric else np.maximum(gram, 0.0)
+    highest = np.zeros(reach.shape[:-1]) + np.asarray(b)
+    for gate in features.gates(W.shape[-1]):
+        own = reach[..., list(gate.members)]
+        highest += own.sum(axis=-1) if gate.kind is GateKind.TOGETHER else own.max(axis=-1)
+    return np.asarray(highest <= 0.0)
 
 
-def _signature(W: Floats, b: Floats, classes: NDArray[np.int64]) -> Floats:
+@dataclass(frozen=True)
+class _Symmetry:
+    """Which features are interchangeable, and which pairs of them.
+
+    Attributes
+    ----------
+    classes : ndarray of int, shape (n_features,)
+    shared : ndarray of bool, shape (n_features, n_features)
+        Whether two features are members of one gate.
+    features : FeatureDistribution
+    """
+
+    classes: NDArray[np.int64]
+    shared: NDArray[np.bool_]
+    features: FeatureDistribution
+
+
+def _symmetry(density: Floats, importance: Floats, features: FeatureDistribution) -> _Symmetry:
+    """Call features interchangeable that agree in density, importance, and those of their gate."""
+    n = len(density)
+    shared = np.zeros((n, n), dtype=bool)
+    keys: dict[int, tuple[object, ...]] = {}
+    for gate in features.gates(n):
+        company = sorted((float(density[j]), float(importance[j])) for j in gate.members)
+        shared[np.ix_(gate.members, gate.members)] = True
+        for j in gate.members:
+            keys[j] = (float(density[j]), float(importance[j]), gate.kind.value, *company)
+    names = sorted(set(keys.values()), key=repr)
+    classes = np.array([names.index(keys[j]) for j in range(n)], dtype=np.int64)
+    return _Symmetry(classes, shared, features)
+
+
+def _signature(W: Floats, b: Floats, symmetry: _Symmetry) -> Floats:
     """Numbers that symmetric copies share: sorted entries of WᵀW and b within each class.
 
     Sorting is continuous, so that nearby models have nearby signatures. The bias of a dead output
-    has no effect, and the signature leaves it out.
+    has no effect, and the signature leaves it out. Where values are symmetric, so is the loss
+    under W_i → −W_i, and couplings count by their size.
     """
+    classes = symmetry.classes
     gram = W.T @ W
-    bias = np.where(is_dead(W, b), -1.0, b)
+    diagonal = np.diag(gram)
+    if symmetry.features.values.symmetric:
+        gram = abs(gram)
+    bias = np.where(is_dead(W, b, symmetry.features), -1.0, b)
     parts = []
     for kind in np.unique(classes):
-        members = classes == kind
-        diagonal = np.diag(gram)[members]
-        parts += [np.sort(bias[members]), np.sort(diagonal), np.sort(bias[members] + diagonal)]
+        own = classes == kind
+        parts += [np.sort(bias[own]), np.sort(diagonal[own]), np.sort(bias[own] + diagonal[own])]
     for first, second in combinations_with_replacement(np.unique(classes), 2):
-        block = gram[np.ix_(classes == first, classes == second)]
-        if first == second:
-            block = block[~np.eye(len(block), dtype=bool)]
-        parts.append(np.sort(block, axis=None))
+        pairs = (classes == first)[:, None] & (classes == second) & ~np.eye(len(b), dtype=bool)
+        parts += [np.sort(gram[pairs & side]) for side in (symmetry.shared, ~symmetry.shared)]
     return np.concatenate(parts)
 
 
 def distinct_minima(
-    descent: Descent, density: Floats, importance: Floats, activation: str = "relu"
+    descent: Descent,
+    density: Floats,
+    importance: Floats,
+    activation: str = "relu",
+    features: FeatureDistribution | None = None,
 ) -> tuple[Minimum, ...]:
     """Group the converged descents of one model into distinct minima, lowest loss first.
 
@@ -165,11 +213,13 @@ def distinct_minima(
     descent : Descent
         With one leading axis, the starts.
     density, importance : ndarray of shape (n_features,)
-        Features that agree in both are interchangeable.
+        Features that agree in both are interchangeable, if `features` treats them alike.
     activation : {"relu", "linear"}
+    features : feature distribution, optional
+        None is `Independent`.
     """
-    pairs = np.stack([density, importance], axis=-1)
-    classes = np.unique(pairs, axis=0, return_inverse=True)[1].reshape(-1)
+    symmetry = _symmetry(density, importance, check_features(features))
+    zero = _ZERO * float(density @ importance)
     relu = check_activation(activation) == "relu"
     groups: list[tuple[Floats, list[int]]] = []  # signature, indices into the descents
     for k in np.argsort(descent.loss, kind="stable"):
@@ -177,10 +227,10 @@ def distinct_minima(
             continue
         # Equal minima of a linear model are one connected set: any rotation within a degenerate
         # eigenspace of the second moments costs nothing. The loss alone tells them apart.
-        signature = _signature(descent.W[k], descent.b[k], classes) if relu else np.empty(0)
+        signature = _signature(descent.W[k], descent.b[k], symmetry) if relu else np.empty(0)
         for known, members in reversed(groups):
             lowest = descent.loss[members[0]]
-            if descent.loss[k] - lowest > _SAME_LOSS * lowest + _TINY:
+            if descent.loss[k] - lowest > _SAME_LOSS * lowest + zero:
                 continue
             if np.allclose(signature, known, rtol=0.0, atol=_SAME_SHAPE):
                 members.append(int(k))
@@ -246,7 +296,9 @@ def global_minimum(
     True
     """
     check_sizes(n_features, n_hidden)
-    shape, density, importance = broadcast_parameters(n_features, density, importance)
+    shape, density, importance = broadcast_parameters(
+        n_features, density, importance, features=check_features(features)
+    )
     if shape:
         raise ValueError(
             f"global_minimum takes one model, got a batch of shape {shape}; use descend for batches"
@@ -261,7 +313,7 @@ def global_minimum(
         features=features,
         penalty=penalty,
     )
-    minima = distinct_minima(descent, density, importance, activation)
+    minima = distinct_minima(descent, density, importance, activation, features)
     if not minima:
         raise RuntimeError(f"none of {starts} descents converged; try more starts")
     return GlobalMinimum(minima, starts, int((~descent.converged).sum()))
