@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import mpmath
@@ -295,11 +296,14 @@ class CertifiedRoot:
         One interval each; the box of them holds exactly one root.
     equations
         The expressions that vanish.
+    fixed
+        Exact values of the other symbols in the equations.
     """
 
     symbols: tuple[sympy.Symbol, ...]
     enclosures: tuple[Enclosure, ...]
     equations: tuple[sympy.Expr, ...]
+    fixed: tuple[tuple[sympy.Symbol, sympy.Rational], ...] = ()
 
     @property
     def digits(self) -> int:
@@ -308,15 +312,16 @@ class CertifiedRoot:
 
     @property
     def values(self) -> dict[sympy.Symbol, Enclosure]:
-        """The enclosures by unknown."""
-        return dict(zip(self.symbols, self.enclosures, strict=True))
+        """The enclosures by symbol, those of zero width for the fixed ones included."""
+        known = {symbol: Enclosure(value, value) for symbol, value in self.fixed}
+        return dict(zip(self.symbols, self.enclosures, strict=True)) | known
 
     def __getitem__(self, symbol: sympy.Symbol) -> Enclosure:
-        """Return the enclosure of one unknown."""
+        """Return the enclosure of one symbol."""
         return self.values[symbol]
 
     def enclose(self, *expressions: sympy.Expr) -> tuple[Enclosure, ...]:
-        """Enclose expressions in the unknowns at the root."""
+        """Enclose expressions in the symbols at the root."""
         return enclose(expressions, self.values, digits=self.digits + _GUARD_DIGITS)
 
     def is_positive(self, *expressions: sympy.Expr) -> bool:
@@ -329,8 +334,8 @@ class CertifiedRoot:
         The pivots of its Cholesky decomposition are computed in interval arithmetic.
         """
         context = interval_context(self.digits + _GUARD_DIGITS)
-        function = compile_expressions(list(matrix), self.symbols)
-        entries = function(context, *(to_interval(context, e) for e in self.enclosures))
+        function = compile_expressions(list(matrix), list(self.values))
+        entries = function(context, *(to_interval(context, e) for e in self.values.values()))
         size = matrix.shape[0]
         rows = [[context.mpf(x) for x in entries[size * i : size * (i + 1)]] for i in range(size)]
         return _has_positive_pivots(rows)
@@ -352,6 +357,7 @@ def certify_root(
     symbols: Sequence[sympy.Symbol],
     start: Sequence[Any],
     *,
+    fixed: Mapping[sympy.Symbol, Any] | None = None,
     digits: int = 30,
 ) -> CertifiedRoot:
     """Prove that a square system has a root near a point, and enclose it.
@@ -365,6 +371,9 @@ def certify_root(
         The n unknowns.
     start
         A point near a simple root; Newton's method in high precision goes on from there.
+    fixed
+        Exact rational values of further symbols in the equations. A system that is solved for
+        many of them is differentiated and compiled only once.
     digits
         Places after the point that shall be certain: no enclosure is wider than 10^−digits.
 
@@ -389,61 +398,98 @@ def certify_root(
     >>> print(root[x].decimal(20))
     1.41421356237309504880
     """
-    _check(equations, symbols, start, digits)
-    jacobian = list(sympy.Matrix(equations).jacobian(list(symbols)))
-    function = compile_expressions([*equations, *jacobian], symbols)
-    size = len(symbols)
+    known = {symbol: sympy.sympify(value) for symbol, value in (fixed or {}).items()}
+    _check(equations, symbols, start, known, digits)
+    system = _System(_compiled(tuple(equations), tuple(symbols), tuple(known)), len(symbols),
+                     tuple(known.values()))  # fmt: skip
     working = digits + _GUARD_DIGITS
-    middle, inverse = _newton(function, size, start, working)
+    middle, inverse = _newton(system, start, working)
     context = interval_context(2 * working)
     center = [to_interval(context, _exact(x._mpf_)) for x in middle]
     Y = [[to_interval(context, _exact(y._mpf_)) for y in row] for row in inverse]
-    residual = function(context, *center)[:size]
-    step = [_dot(context, row, residual) for row in Y]
+    step = [_dot(context, row, system.values(context, center)) for row in Y]
     radius = to_interval(context, Fraction(1, 2 * 10 ** (digits + 2)))
     box = [x + context.mpf([-1, 1]) * radius for x in center]
-    image = _krawczyk(context, function, size, center, step, Y, box)
+    image = _krawczyk(context, system, center, step, Y, box)
     if not all(_inside(k, x) for k, x in zip(image, box, strict=True)):
         raise UncertifiedRootError("the Krawczyk operator leaves the box", start)
     # The root lies in every further image; the second one is narrower by the contraction.
-    image = _krawczyk(context, function, size, center, step, Y, image)
-    return CertifiedRoot(tuple(symbols), tuple(map(to_enclosure, image)), tuple(equations))
+    image = _krawczyk(context, system, center, step, Y, image)
+    return CertifiedRoot(
+        tuple(symbols), tuple(map(to_enclosure, image)), tuple(equations), tuple(known.items())
+    )
 
 
 def _check(
-    equations: Sequence[sympy.Expr], symbols: Sequence[sympy.Symbol], start: Any, digits: int
+    equations: Sequence[sympy.Expr],
+    symbols: Sequence[sympy.Symbol],
+    start: Sequence[Any],
+    fixed: Mapping[sympy.Symbol, Any],
+    digits: int,
 ) -> None:
     if not len(equations) == len(symbols) == len(start):
         raise ValueError(
             f"expected as many equations as unknowns and starting values, got {len(equations)} "
             f"equations, {len(symbols)} unknowns and {len(start)} starting values"
         )
-    unknown = set().union(*(e.free_symbols for e in equations)) - set(symbols)
+    for symbol, value in fixed.items():
+        if not value.is_Rational:
+            raise ValueError(f"fixed values must be exact rationals, got {symbol} = {value}")
+    unknown = set().union(*(e.free_symbols for e in equations)) - set(symbols) - set(fixed)
     if unknown:
         raise ValueError(
             f"the equations contain {', '.join(sorted(map(str, unknown)))}, which is not among "
-            f"the unknowns; substitute exact numbers first"
+            f"the unknowns; substitute exact numbers first, or pass them as fixed"
         )
     if digits < 1:
         raise ValueError(f"digits must be at least 1, got {digits}")
 
 
+@lru_cache(maxsize=64)
+def _compiled(
+    equations: tuple[sympy.Expr, ...],
+    symbols: tuple[sympy.Symbol, ...],
+    fixed: tuple[sympy.Symbol, ...],
+) -> Callable[..., list[Any]]:
+    """Return a function of unknowns and fixed values: the equations, then the Jacobian by rows."""
+    jacobian = [sympy.diff(equation, symbol) for equation in equations for symbol in symbols]
+    return compile_expressions([*equations, *jacobian], [*symbols, *fixed])
+
+
+@dataclass(frozen=True)
+class _System:
+    """Equations and Jacobian, to be evaluated in any context."""
+
+    function: Callable[..., list[Any]]
+    size: int
+    fixed: tuple[sympy.Rational, ...]
+
+    def _evaluate(self, context: Any, point: Sequence[Any]) -> list[Any]:
+        known = [context.mpf(int(value.p)) / int(value.q) for value in self.fixed]
+        return self.function(context, *point, *known)
+
+    def values(self, context: Any, point: Sequence[Any]) -> list[Any]:
+        return self._evaluate(context, point)[: self.size]
+
+    def both(self, context: Any, point: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        results = self._evaluate(context, point)
+        return results[: self.size], results[self.size :]
+
+
 def _newton(
-    function: Callable[..., list[Any]], size: int, start: Sequence[Any], working: int
+    system: _System, start: Sequence[Any], working: int
 ) -> tuple[list[Any], list[list[Any]]]:
     """Return an approximate root and an approximate inverse of the Jacobian there."""
     context = MPContext()
     context.dps = 2 * working
-    point = [context.mpf(int(x.p)) / int(x.q) if isinstance(x, sympy.Rational) else
-             context.mpf(float(x)) for x in start]  # fmt: skip
+    size = system.size
+    point = [_to_float(context, x) for x in start]
     goal = context.mpf(10) ** (-working)
     for _ in range(_NEWTON_STEPS):
         try:
-            values = function(context, *point)
-            J = context.matrix(size, size)
-            for k, value in enumerate(values[size:]):
-                J[k // size, k % size] = value
-            step = context.lu_solve(J, context.matrix(values[:size]))
+            values, entries = system.both(context, point)
+            J = context.matrix([entries[size * i : size * (i + 1)] for i in range(size)])
+            step = context.lu_solve(J, context.matrix(values))
         except ZeroDivisionError:
             raise UncertifiedRootError("the Jacobian is singular", start) from None
         point = [x - dx for x, dx in zip(point, step, strict=True)]
@@ -456,17 +502,23 @@ def _newton(
     raise UncertifiedRootError("Newton's method does not converge", start)
 
 
+def _to_float(context: MPContext, value: Any) -> Any:
+    if isinstance(value, sympy.Rational):
+        return context.mpf(int(value.p)) / int(value.q)
+    return context.mpf(float(value))
+
+
 def _krawczyk(
     context: MPIntervalContext,
-    function: Callable[..., list[Any]],
-    size: int,
+    system: _System,
     center: list[Any],
     step: list[Any],
     Y: list[list[Any]],
     box: list[Any],
 ) -> list[Any]:
-    """Return K(X) for the box X."""
-    entries = function(context, *box)[size:]
+    """Return K(X) for the box X; `step` is Y F(m)."""
+    size = system.size
+    _, entries = system.both(context, box)
     offsets = [x - m for x, m in zip(box, center, strict=True)]
     image = []
     for i in range(size):

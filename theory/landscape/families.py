@@ -38,12 +38,15 @@ from .certified_roots import (
     compile_expressions,
 )
 
-__all__ = ["Chamber", "Family", "FamilyMinimum", "LossTerms", "VertexSign", "antipodal_family",
+__all__ = ["Atlas", "Chamber", "Family", "FamilyMinimum", "LossTerms", "VertexSign", "antipodal_family",
            "isosceles_family", "polygon_family", "symmetric_pair_family"]  # fmt: skip
 
 Point = Mapping[sympy.Symbol, Any]
 _DENOMINATOR = 10**12  # samples are rounded to rationals with this denominator
-_FLAT = 1e-9  # gradient at which a search in floats has arrived
+_FLAT = 1e-9  # gradient, and then step, at which a search in floats has arrived
+_DIFFERENCE = 1e-6
+_POLISHING_STEPS = 25
+_EDGE = 1e-6  # positive parameters below this have descended to their bound
 _SEED = 0
 
 
@@ -280,16 +283,16 @@ class Family:
                 f"a minimum needs numbers for density, importance and penalty, got the symbols "
                 f"{', '.join(sorted(map(str, terms.free_symbols)))}"
             )
-        search = _Search(self, terms)
+        atlas = Atlas(self, terms)
         begins = [start] if start is not None else self._starts(starts)
-        ends = [search.descend([float(begin[x]) for x in self.parameters]) for begin in begins]
+        ends = [atlas.descend([float(begin[x]) for x in self.parameters]) for begin in begins]
         reached = [end for end in ends if end is not None]
         if not reached:
             raise UncertifiedRootError(
                 "no descent reached a stationary point", [float(x) for x in begins[0].values()]
             )
         _, point = min(reached, key=lambda end: end[0])
-        return search.chamber(point).certify(point, digits=digits)
+        return atlas.chamber(point).certify(point, digits=digits)
 
     def _starts(self, count: int) -> list[dict[sympy.Symbol, float]]:
         """Draw starting points: weights of either sign near one, biases near zero."""
@@ -538,62 +541,114 @@ class FamilyMinimum:
         return {parameter: roots[0]} if len(roots) == 1 else None
 
 
-class _Search:
-    """Descent in floats that evaluates every point by the chamber it lies in."""
+class Atlas:
+    """The chambers of a family that were met so far, by the signs at their points.
+
+    A chamber's loss is derived once, and compiled once.
+
+    Parameters
+    ----------
+    family
+        The family.
+    terms
+        Densities, importances and penalty; they may contain symbols.
+    """
 
     def __init__(self, family: Family, terms: LossTerms) -> None:
+        """Start without chambers."""
         self.family = family
         self.terms = terms
-        self.found: dict[tuple[bool, ...], tuple[Chamber, Callable[..., list[Any]]]] = {}
+        self.symbols = tuple(sorted(terms.free_symbols, key=str))
+        self._found: dict[tuple[bool, ...], tuple[Chamber, Callable[..., list[Any]]]] = {}
         values = [value for _, _, value in family.vertex_values()]
-        self.values = compile_expressions(values, family.parameters)
+        self._values = compile_expressions(values, family.parameters)
+
+    def chamber(self, point: Sequence[float]) -> Chamber:
+        """Return the chamber of a point, which is not to lie on a wall."""
+        return self._at(point)[0]
+
+    def loss_and_gradient(
+        self, point: Sequence[float], values: Sequence[float] = ()
+    ) -> tuple[float, list[float], list[float]]:
+        """Return the loss and its derivatives in parameters and symbols, in floats.
+
+        `values` are those of the symbols in `terms`, in the order of their names.
+        """
+        loss, *slopes = self._at(point)[1](FloatContext, *point, *values)
+        return loss, slopes[: len(point)], slopes[len(point) :]
 
     def _at(self, point: Sequence[float]) -> tuple[Chamber, Callable[..., list[Any]]]:
-        pattern = tuple(value > 0 for value in self.values(FloatContext, *point))
-        if pattern not in self.found:
+        pattern = tuple(value > 0 for value in self._values(FloatContext, *point))
+        if pattern not in self._found:
             sample = {
                 x: sympy.Rational(round(value * _DENOMINATOR), _DENOMINATOR)
                 for x, value in zip(self.family.parameters, point, strict=True)
             }
-            chamber = Chamber(
-                self.family,
-                tuple(self.family._signs(sample)),
-                tuple(sample.items()),
-                self.terms,
-            )
+            signs = tuple(self.family._signs(sample))
+            chamber = Chamber(self.family, signs, tuple(sample.items()), self.terms)
+            slopes = [sympy.diff(chamber.loss, symbol) for symbol in self.symbols]
             function = compile_expressions(
-                [chamber.loss, *chamber.gradient], self.family.parameters
+                [chamber.loss, *chamber.gradient, *slopes],
+                [*self.family.parameters, *self.symbols],
             )
-            self.found[pattern] = chamber, function
-        return self.found[pattern]
+            self._found[pattern] = chamber, function
+        return self._found[pattern]
 
-    def chamber(self, point: Sequence[float]) -> Chamber:
-        return self._at(point)[0]
+    def descend(
+        self, start: Sequence[float], values: Sequence[float] = ()
+    ) -> tuple[float, list[float]] | None:
+        """Return loss and point of the minimum below a start, in floats, or ``None``.
 
-    def _loss_and_gradient(self, point: Any) -> tuple[float, Any]:
-        try:
-            loss, *gradient = self._at(point.tolist())[1](FloatContext, *point.tolist())
-        except (UndecidedSignError, ZeroDivisionError, OverflowError):
-            return np.inf, np.zeros_like(point)
-        return loss, np.array(gradient)
-
-    def descend(self, start: Sequence[float]) -> tuple[float, list[float]] | None:
-        """Return loss and point of the minimum below a start, or ``None`` if there is none.
-
-        Parameters that are positive by assumption stay so, because the others are other families.
+        Parameters that are positive by assumption stay so: beyond zero lies another family.
+        There is no result if the descent ends at such a bound or does not end.
         """
+
+        def function(point: Any) -> tuple[float, Any]:
+            try:
+                loss, gradient, _ = self.loss_and_gradient(point.tolist(), values)
+            except (UndecidedSignError, ZeroDivisionError, OverflowError):
+                return np.inf, np.zeros_like(point)
+            return loss, np.array(gradient)
+
         lower = [1e-9 if x.is_positive else None for x in self.family.parameters]
         found = scipy_minimize(
-            self._loss_and_gradient,
+            function,
             np.array(start, dtype=float),
             jac=True,
             method="L-BFGS-B",
             bounds=[(low, None) for low in lower],
             options={"maxiter": 2000, "ftol": 1e-16, "gtol": _FLAT},
         )
-        inside = all(low is None or x > 1e-6 for x, low in zip(found.x, lower, strict=True))
-        small = float(np.abs(found.jac).max()) < 1e-4  # certify_root goes on from there
-        return (float(found.fun), found.x.tolist()) if inside and small else None
+        point = self._polish(found.x, values)
+        if point is None or any(
+            low is not None and x < _EDGE for x, low in zip(point, lower, strict=True)
+        ):
+            return None
+        return self.loss_and_gradient(point, values)[0], point
+
+    def _polish(self, point: Any, values: Sequence[float]) -> list[float] | None:
+        """Go on by Newton's method, with differences of the exact gradient for the Hessian.
+
+        Near the end of a line of minima the loss is too flat for descent alone. Returns ``None``
+        where the Hessian is not positive definite or the steps do not become small.
+        """
+
+        def gradient(x: Any) -> Any:
+            return np.array(self.loss_and_gradient(x.tolist(), values)[1])
+
+        shifts = _DIFFERENCE * np.eye(len(point))
+        for _ in range(_POLISHING_STEPS):
+            try:
+                rows = [gradient(point + h) - gradient(point - h) for h in shifts]
+                hessian = np.array(rows) / (2 * _DIFFERENCE)
+                np.linalg.cholesky((hessian + hessian.T) / 2)
+                step = np.linalg.solve(hessian, gradient(point))
+            except (UndecidedSignError, ArithmeticError, np.linalg.LinAlgError):
+                return None
+            point = point - step
+            if float(np.abs(step).max()) < _FLAT:
+                return [float(x) for x in point]
+        return None
 
 
 def antipodal_family() -> Family:
