@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import product
 from math import comb
 from typing import Any
@@ -22,7 +23,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from .cells import cells, real_roots_between
+from .cells import Cell, cells, real_roots_between
 from .number_signs import UndecidedCertificateError, prove_sign
 
 __all__ = [
@@ -130,7 +131,7 @@ def prove_positive(
     >>> [piece.coefficients for piece in proof.pieces]
     [(2/5, 3/20, 3/20), (3/20, 3/20, 2/5)]
     >>> prove_positive(sympy.Poly(2 * x**2 - 1), [sympy.Interval(0, 1)]).point
-    (0,)
+    (1/2,)
     """
     _check_domain(polynomial, domain)
     polynomial = polynomial.to_field()
@@ -159,9 +160,9 @@ def _root_or_negative(
         return None
     (interval,) = domain
     for cell in cells([polynomial], interval.start, interval.end):
-        value = polynomial.eval(cell.sample)
-        if prove_sign(value).sign < 0:
-            return Counterexample(polynomial, (cell.sample,), value)
+        if prove_sign(polynomial.eval(cell.sample)).sign < 0:
+            point = _simple_point(cell)
+            return Counterexample(polynomial, (point,), polynomial.eval(point))
     if not strict:
         return None
     if polynomial.is_zero:
@@ -172,6 +173,17 @@ def _root_or_negative(
         if point not in ends or polynomial.eval(point) == 0:
             return Counterexample(polynomial, (point,), sympy.S.Zero)
     return None
+
+
+def _simple_point(cell: Cell) -> sympy.Rational:
+    """Return a rational number of small denominator in an open cell."""
+    sample = Fraction(int(cell.sample.p), int(cell.sample.q))
+    size = 1
+    while True:
+        near = sympy.Rational(sample.limit_denominator(size))
+        if cell.lower < near < cell.upper:
+            return near
+        size += 1
 
 
 def _halve(

@@ -43,7 +43,7 @@ class UndecidedCertificateError(ValueError):
         ...
     superposition.theory.number_signs.UndecidedCertificateError: the sign of ...
     >>> len(prove_positive(touching + 1, (unit, unit)).pieces)
-    1
+    4
     """
 
     def __init__(self, expression: sympy.Expr, reason: str) -> None:
