@@ -24,6 +24,8 @@ CASES: dict[str, dict[str, Any]] = {
     "co-active, dense": {"density": F(99, 100), "importance": (1, 3), "features": CoActive()},
     "anticorrelated": {"density": [F(1, 2), F(1, 3)], "importance": (1, 2),
                        "features": Anticorrelated([(0, 1)])},
+    "sparse and uneven": {"density": F(1, 100), "importance": (1, F(1, 10)),
+                          "features": CoActive()},
     "ramp": {"density": F(1, 5), "importance": (3, 2),
              "features": CoActive(ValueDistribution([0, 2]))},
     "two minima": {"density": (1, F(1, 10)), "importance": (1, 5)},
