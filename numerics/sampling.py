@@ -1,147 +1,23 @@
-"""Random numbers that are functions of what they are for, not of the order in which they are drawn.
-
-Every number is the hash of (seed, model index, replica, stream) and of its place in that stream, so
-a model sees the same data whether it is trained alone, in a pack of a million, in chunks, by one
-worker or by ten, on the CPU or on a GPU. The hash is the finaliser of SplitMix64 (Steele, Lea and
-Flood 2014) in wrapping 64-bit integer arithmetic, which torch has on every device.
-"""
+"""The inputs that models are trained on: one batch per model and step, a function of its key."""
 
 from __future__ import annotations
-
-from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
+from ..features import FeatureDistribution, check_features, check_joint_density
 from ..model import check_density
+from .gated_sampling import GatedSampler, Layout
+from .random_words import DATA, batch_keys, mix64_, model_keys, stream_places
 
-__all__ = ["InputSampler", "batch_keys", "model_keys", "standard_normals", "training_batch"]
+__all__ = ["InputSampler", "make_sampler", "training_batch"]
 
 Floats = NDArray[np.float64]
 
-WEIGHTS: Final = 1
-BIASES: Final = 2
-DATA: Final = 3
-
-
-def _signed(word: int) -> int:
-    """Return the 64-bit word that torch.int64 can hold: the same bits, read as two's complement."""
-    word &= 0xFFFF_FFFF_FFFF_FFFF
-    return word - (1 << 64) if word >> 63 else word
-
-
-_GOLDEN: Final = _signed(0x9E37_79B9_7F4A_7C15)
-# The first 64 bits of π's fraction. Not 0, which the hash leaves at 0: words of value 0 would then
-# drop out of the chain, and one model's step could get another model's key.
-_ROOT: Final = _signed(0x243F_6A88_85A3_08D3)
-_ROUNDS: Final = (
-    (30, _signed(0xBF58_476D_1CE4_E5B9)),
-    (27, _signed(0x94D0_49BB_1331_11EB)),
-)
-
-
-def mix64_(words: torch.Tensor, scratch: torch.Tensor) -> torch.Tensor:
-    """Hash int64 `words` in place with SplitMix64's finaliser, a bijection of 64-bit words.
-
-    Parameters
-    ----------
-    words, scratch : torch.Tensor of int64, of one shape
-
-    Returns
-    -------
-    torch.Tensor
-        `words`.
-    """
-    for shift, factor in _ROUNDS:
-        _xor_shift_(words, scratch, shift)
-        words.mul_(factor)
-    return _xor_shift_(words, scratch, 31)
-
-
-def _xor_shift_(words: torch.Tensor, scratch: torch.Tensor, shift: int) -> torch.Tensor:
-    torch.bitwise_right_shift(words, shift, out=scratch)
-    # The shift of signed words repeats the sign; a bijection needs zeros there.
-    scratch.bitwise_and_((1 << (64 - shift)) - 1)
-    return words.bitwise_xor_(scratch)
-
-
-def _absorb(keys: torch.Tensor, words: torch.Tensor | int) -> torch.Tensor:
-    """Hash one more word into each key: SplitMix64's output number `words` from state `keys`."""
-    absorbed = keys + words * _GOLDEN if isinstance(words, torch.Tensor) else keys + _wrapped(words)
-    return mix64_(absorbed, torch.empty_like(absorbed))
-
-
-def _wrapped(word: int) -> int:
-    return _signed(word * _GOLDEN)
-
-
-def model_keys(
-    seed: int, model_index: torch.Tensor, replica: torch.Tensor, stream: int
-) -> torch.Tensor:
-    """Key of each model's stream.
-
-    Parameters
-    ----------
-    seed : int
-        Taken modulo 2⁶⁴.
-    model_index, replica : torch.Tensor of int64, of one shape
-    stream : int
-
-    Returns
-    -------
-    torch.Tensor of int64, same shape
-    """
-    # Words are absorbed one after the other, each through a full hash, so that (seed 0, model 1)
-    # and (seed 1, model 0) have nothing in common.
-    root = _absorb(torch.full_like(model_index, _ROOT), seed)
-    return _absorb(_absorb(_absorb(root, model_index), replica), stream)
-
-
-def batch_keys(keys: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-    """Key of the batch of each step of each model.
-
-    Parameters
-    ----------
-    keys : torch.Tensor of int64, shape (models,)
-        From `model_keys` with the data stream.
-    steps : torch.Tensor of int64, shape (steps,)
-
-    Returns
-    -------
-    torch.Tensor of int64, shape (steps, models)
-    """
-    return _absorb(keys, steps[:, None])
-
-
-def standard_normals(keys: torch.Tensor, n_rows: int, n_columns: int) -> Floats:
-    """Independent standard normal numbers of each key.
-
-    The numbers of a key do not depend on the other keys, nor on how many rows and columns are
-    asked for: entry (row, column) is always the same.
-
-    Parameters
-    ----------
-    keys : torch.Tensor of int64, shape (models,)
-    n_rows, n_columns : int
-
-    Returns
-    -------
-    ndarray of float64, shape (models, n_rows, n_columns)
-    """
-    rows = torch.arange(n_rows, dtype=torch.int64)[:, None]
-    places = (rows << 32) | torch.arange(n_columns, dtype=torch.int64)
-    words = _absorb(keys.cpu()[:, None, None], places).numpy()
-    # 53 bits, centred so that neither 0 nor 1 occurs. Inversion rather than Box–Muller: vectorized
-    # sines and logarithms round differently in a vector's body and in its tail, so that a model's
-    # start would depend on its place in the pack; ndtri is a plain loop over entries.
-    uniform = ((words.view(np.uint64) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
-    return np.asarray(special.ndtri(uniform), dtype=np.float64)
-
 
 class InputSampler:
-    """Draws the batches of many models, each a pure function of its key.
+    """Draws independent features with uniform values, for many models.
 
     One 32-bit half v of a hash serves one feature of one example. |v|/2³¹ is uniform on [0, 1];
     the feature is on if that is at most the density, and then |v|/(2³¹ density) is its value. One
@@ -153,38 +29,21 @@ class InputSampler:
     ----------
     density : ndarray, shape (models, n_features)
         In [0, 1].
-    batch_size : int
-        Examples per batch. The first examples of a larger batch are those of a smaller one.
-    features_first : bool
-        Whether a batch has shape (n_features, models, padded_batch) rather than
-        (models, n_features, padded_batch).
-    multiple : int
-        Even; `padded_batch` is `batch_size` rounded up to a multiple of it.
-    device, dtype
-        Where, and in which floating-point type, batches are made.
+    layout : Layout
     """
 
-    def __init__(
-        self,
-        density: Floats,
-        batch_size: int,
-        *,
-        features_first: bool = True,
-        multiple: int = 2,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
+    def __init__(self, density: Floats, layout: Layout) -> None:
         n_models, n_features = density.shape
-        n_pairs = -(-batch_size // multiple) * multiple // 2
-        first = torch.arange(n_features, dtype=torch.int64, device=device) << 32
-        places = (first[:, None] | torch.arange(n_pairs, device=device)) * _GOLDEN
+        n_pairs = layout.n_pairs
+        device, dtype = layout.device, layout.dtype
+        places = stream_places(n_features, n_pairs, device)
         # |v| ≤ 2³¹ times this scale stays finite, and any v ≠ 0 lands above 1, so that a density
         # of 0 is always off.
         highest = torch.finfo(dtype).max * 2.0**-32
         with np.errstate(divide="ignore"):
             scale = np.minimum(1 / (2.0**31 * density), highest)
         factors = torch.as_tensor(-scale, device=device).to(dtype)
-        if features_first:
+        if layout.features_first:
             shape = (n_features, n_models)
             self._places, self._factors = places[:, None, :], factors.T[:, :, None].contiguous()
             self._key_shape = (1, n_models, 1)
@@ -212,10 +71,29 @@ class InputSampler:
         return torch.threshold_(self._batch, self._off, 0.0)
 
 
+def make_sampler(
+    features: FeatureDistribution,
+    density: Floats,
+    batch_size: int,
+    *,
+    features_first: bool = True,
+    multiple: int = 2,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> InputSampler | GatedSampler:
+    """Return the sampler of a distribution; parameters are those of `InputSampler`."""
+    n_features = density.shape[1]
+    layout = Layout(batch_size, features_first, multiple, device, dtype)
+    if not (features.is_independent(n_features) and features.values.is_uniform):
+        return GatedSampler(features, density, layout)
+    return InputSampler(density, layout)
+
+
 def training_batch(
     density: ArrayLike,
     batch_size: int,
     *,
+    features: FeatureDistribution | None = None,
     seed: int = 0,
     model_index: int = 0,
     replica: int = 0,
@@ -228,18 +106,20 @@ def training_batch(
     density : array_like, shape (n_features,)
         P(x_i ≠ 0) of each feature, in [0, 1].
     batch_size : int
+    features : feature distribution, optional
+        None is `Independent`, with values uniform on [0, 1].
     seed, model_index, replica, step : int
         As in `train`.
 
     Returns
     -------
     ndarray of float64, shape (batch_size, n_features)
-        Entries are 0 or in (0, 1].
+        Entries are 0 or in (0, 1]; or, where values are symmetric, in [−1, 1].
 
     Raises
     ------
     ValueError
-        If a density is outside [0, 1] or not one per feature.
+        If a density is outside [0, 1] or not one per feature, or they do not belong to `features`.
 
     Examples
     --------
@@ -251,8 +131,10 @@ def training_batch(
     values = check_density(density)
     if values.ndim != 1:
         raise ValueError(f"density must have shape (n_features,), got shape {values.shape}")
+    features = check_features(features)
+    check_joint_density(features, values)
     index, copy = (torch.tensor([value], dtype=torch.int64) for value in (model_index, replica))
     keys = batch_keys(model_keys(seed, index, copy, DATA), torch.tensor([step]))[0]
-    sampler = InputSampler(values[None], batch_size, dtype=torch.float64)
+    sampler = make_sampler(features, values[None], batch_size, dtype=torch.float64)
     negated = sampler.draw_negated(keys)[:, 0, :batch_size]
     return np.asarray(negated.neg().T.numpy())

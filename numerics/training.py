@@ -19,6 +19,7 @@ from ..model import Activation, check_activation, check_penalty, check_sizes
 from .arguments import broadcast_parameters
 from .optimizers import make_optimizer
 from .protocols import Protocol, resolve_protocol
+from .random_words import BIASES, DATA, WEIGHTS, batch_keys, model_keys, standard_normals
 from .sampled_gradient import (
     ELEMENTWISE_FEATURES,
     MATRIX_MODELS,
@@ -26,15 +27,7 @@ from .sampled_gradient import (
     SampledGradient,
     make_gradient,
 )
-from .sampling import (
-    BIASES,
-    DATA,
-    WEIGHTS,
-    InputSampler,
-    batch_keys,
-    model_keys,
-    standard_normals,
-)
+from .sampling import make_sampler
 
 __all__ = ["DIVERGED_ABOVE", "TrainingResult", "train"]
 
@@ -96,6 +89,7 @@ class _Plan:
     seed: int
     replicas: int
     n_hidden: int
+    features: FeatureDistribution
     density: Floats
     importance: Floats
     penalty: Floats
@@ -158,7 +152,7 @@ def train(
         shape of the grid.
     activation : {"relu", "linear"}
     features : feature distribution, optional
-        None is `Independent`.
+        What inputs are drawn from; None is `Independent`, with values uniform on [0, 1].
     penalty : array_like, broadcast to the grid
         Interference penalty λ ≥ 0.
     protocol : str or Protocol
@@ -192,7 +186,8 @@ def train(
     Raises
     ------
     ValueError
-        If a shape does not fit, a value is out of range, or a name is unknown.
+        If a shape does not fit, a value is out of range, densities do not belong to `features`, or
+        a name is unknown.
 
     Examples
     --------
@@ -209,10 +204,6 @@ def train(
     """
     check_sizes(n_features, n_hidden)
     features = check_features(features)
-    if not (features.is_independent(n_features) and features.values.is_uniform):
-        raise ValueError(
-            f"train samples independent features with uniform values only, got {features!r}"
-        )
     chosen = resolve_protocol(protocol)
     for name, value in (("replicas", replicas), ("seed", seed)):
         _check_integer(name, value, at_least=1 if name == "replicas" else None)
@@ -223,7 +214,7 @@ def train(
     ):
         if optional is not None:
             _check_integer(name, optional, at_least=1)
-    parameters = broadcast_parameters(n_features, density, importance)
+    parameters = broadcast_parameters(n_features, density, importance, features=features)
     grid = parameters.shape
     plan = _Plan(
         protocol=chosen,
@@ -231,6 +222,7 @@ def train(
         seed=int(seed),
         replicas=int(replicas),
         n_hidden=int(n_hidden),
+        features=features,
         density=parameters.density.reshape(-1, n_features),
         importance=parameters.importance.reshape(-1, n_features),
         penalty=_broadcast("penalty", check_penalty(penalty), grid).reshape(-1),
@@ -339,7 +331,8 @@ def _train_chunk(
     with torch.inference_mode():
         gradient = make_gradient(_packed_models(plan, chunk))
         optimizer = make_optimizer(gradient.parameters, protocol)
-        sampler = InputSampler(
+        sampler = make_sampler(
+            plan.features,
             plan.density[points],
             protocol.batch_size,
             features_first=gradient.features_first,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from superposition.numerics import sampling
+from superposition.numerics import random_words
+from superposition.numerics.gated_sampling import Layout
 from superposition.numerics.sampling import InputSampler, training_batch
 
 SIGMAS = 5
@@ -43,7 +45,7 @@ def reference_batch(
 ) -> Floats:
     key = np.array(0x243F6A8885A308D3, dtype=np.uint64)
     with np.errstate(over="ignore"):
-        for word in (seed, model_index, replica, sampling.DATA, step):
+        for word in (seed, model_index, replica, random_words.DATA, step):
             key = absorb(key, word)
         feature = np.arange(len(density), dtype=np.uint64)[:, None] << np.uint64(32)
         pair = np.arange((batch_size + 1) // 2, dtype=np.uint64)
@@ -57,8 +59,8 @@ def reference_batch(
 
 def test_hash_is_splitmix64() -> None:
     # The first outputs of the published generator from state 0.
-    states = torch.arange(1, 4) * sampling._GOLDEN
-    words = sampling.mix64_(states, torch.empty_like(states)).numpy().view(np.uint64)
+    states = torch.arange(1, 4) * random_words.GOLDEN
+    words = random_words.mix64_(states, torch.empty_like(states)).numpy().view(np.uint64)
     assert [hex(word) for word in words] == [
         "0xe220a8397b1dcdaf",
         "0x6e789e6aa1b965f4",
@@ -70,7 +72,7 @@ def test_hash_is_bitwise_that_of_unsigned_arithmetic() -> None:
     words = np.random.default_rng(0).integers(0, 2**64, 10_000, dtype=np.uint64)
     words[:3] = 0, 2**63, 2**64 - 1
     signed = torch.from_numpy(words.view(np.int64).copy())
-    hashed = sampling.mix64_(signed, torch.empty_like(signed)).numpy().view(np.uint64)
+    hashed = random_words.mix64_(signed, torch.empty_like(signed)).numpy().view(np.uint64)
     assert (hashed == hash_words(words)).all()
 
 
@@ -89,9 +91,9 @@ def test_batch_is_that_of_the_reference(batch_size: int, place: tuple[int, int, 
 def test_float32_and_layout_change_nothing_but_rounding() -> None:
     density = np.array([DENSITY, DENSITY[::-1], DENSITY])
     keys = torch.tensor([5, -7, 2**62])
-    expected = InputSampler(density, 10, dtype=torch.float64).draw_negated(keys).numpy()
-    first = InputSampler(density, 10).draw_negated(keys).numpy()
-    padded = InputSampler(density, 10, features_first=False, multiple=16).draw_negated(keys)
+    expected = InputSampler(density, Layout(10, dtype=torch.float64)).draw_negated(keys).numpy()
+    first = InputSampler(density, Layout(10)).draw_negated(keys).numpy()
+    padded = InputSampler(density, Layout(10, features_first=False, multiple=16)).draw_negated(keys)
     assert expected.shape == (4, 3, 10)
     assert padded.shape == (3, 4, 16)
     np.testing.assert_allclose(first, expected, rtol=2e-7)
@@ -147,7 +149,7 @@ def test_values_are_uniform_where_the_density_is_low() -> None:
 def test_the_number_of_active_examples_in_a_batch_is_binomial() -> None:
     # One mask per batch, or one per step, would make it all or nothing.
     keys = torch.arange(20_000) * 12345
-    sampler = InputSampler(np.full((20_000, 1), 0.3), 16)
+    sampler = InputSampler(np.full((20_000, 1), 0.3), Layout(16))
     counts = (sampler.draw_negated(keys)[0] < 0).sum(dim=1).numpy()
     observed = np.bincount(counts, minlength=17)
     expected = 20_000 * stats.binom.pmf(np.arange(17), 16, 0.3)
@@ -172,16 +174,22 @@ def test_examples_are_independent(inputs: Floats, lag: int) -> None:
     assert (abs(correlation(on[:-lag], on[lag:])) < SIGMAS).all()
 
 
+def place(word: str, value: int) -> dict[str, Any]:
+    return {word: value}
+
+
 @pytest.mark.parametrize("word", ["seed", "model_index", "replica", "step"])
 def test_neighboring_streams_are_independent(word: str) -> None:
-    streams = [training_batch(DENSITY, 50_000, **{word: value}) for value in range(4)]
+    streams = [training_batch(DENSITY, 50_000, **place(word, value)) for value in range(4)]
     for first, second in combinations(streams, 2):
         assert (abs(correlation(first, second)) < SIGMAS).all()
 
 
 def test_swapping_seed_model_replica_and_step_gives_other_data() -> None:
     words = ["seed", "model_index", "replica", "step"]
-    batches = [training_batch([1.0], 8, **{word: value}) for word in words for value in (1, 2, 3)]
+    batches = [
+        training_batch([1.0], 8, **place(word, value)) for word in words for value in (1, 2, 3)
+    ]
     batches.append(training_batch([1.0], 8))
     values = np.concatenate(batches).ravel()
     assert len(np.unique(values)) == len(values)
@@ -189,7 +197,7 @@ def test_swapping_seed_model_replica_and_step_gives_other_data() -> None:
 
 def test_density_zero_and_one() -> None:
     for dtype in (torch.float32, torch.float64):
-        sampler = InputSampler(np.array([[0.0, 1.0]]), 1_000_000, dtype=dtype)
+        sampler = InputSampler(np.array([[0.0, 1.0]]), Layout(1_000_000, dtype=dtype))
         batch = sampler.draw_negated(torch.tensor([1]))[:, 0]
         assert (batch[0] == 0).all()
         assert (batch[1] < 0).all()
@@ -199,7 +207,7 @@ def test_density_zero_and_one() -> None:
 
 def test_extreme_words_are_in_range() -> None:
     halves = torch.tensor([-(2**31), 2**31 - 1, 0, 1], dtype=torch.int32).expand(3, 1, 4)
-    sampler = InputSampler(np.array([[1.0, 0.5, 0.0]]), 4)
+    sampler = InputSampler(np.array([[1.0, 0.5, 0.0]]), Layout(4))
     batch = sampler._negated_inputs(halves.contiguous().view(torch.int64))
     full, half, never = batch[:, 0]
     assert full.tolist() == [-1, -1, 0, -(2.0**-31)]
@@ -212,14 +220,16 @@ def test_a_larger_batch_starts_with_the_smaller() -> None:
 
 
 def test_normal_numbers() -> None:
-    keys = sampling.model_keys(4, torch.arange(5000), torch.zeros(5000, dtype=torch.int64), 1)
-    numbers = sampling.standard_normals(keys, 3, 4)
+    keys = random_words.model_keys(4, torch.arange(5000), torch.zeros(5000, dtype=torch.int64), 1)
+    numbers = random_words.standard_normals(keys, 3, 4)
     assert numbers.shape == (5000, 3, 4)
     assert stats.kstest(numbers.ravel(), "norm").pvalue > SMALLEST_P
     flat = numbers.reshape(5000, 12)
     off_diagonal = correlation(flat, flat)[~np.eye(12, dtype=bool)]
     assert (abs(off_diagonal) < SIGMAS).all()
-    np.testing.assert_array_equal(sampling.standard_normals(keys[7:9], 2, 3), numbers[7:9, :2, :3])
+    np.testing.assert_array_equal(
+        random_words.standard_normals(keys[7:9], 2, 3), numbers[7:9, :2, :3]
+    )
 
 
 @pytest.mark.parametrize(

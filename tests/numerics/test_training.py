@@ -216,7 +216,7 @@ def plain_training(
     density: Floats,
     importance: Floats,
     penalty: float,
-    **place: int,
+    **place: Any,
 ) -> tuple[Floats, Floats, list[float]]:
     """One model with autograd and torch.optim, on the data that `train` says it uses."""
     parameters = [torch.from_numpy(values.copy()).requires_grad_() for values in (W, b)]
