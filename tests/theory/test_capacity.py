@@ -38,11 +38,11 @@ def least_loss(values: Any, n_hidden: int, kurtosis: float, starts: int = 12) ->
     rng = np.random.default_rng(0)
     n = len(values)
 
-    def at(flat: Any) -> tuple[float, Any]:
+    def at(flat: Any) -> Any:
         loss, gradient = model_loss(flat.reshape(n_hidden, n), values, kurtosis)
         return loss, gradient.ravel()
 
-    options = {"gtol": 1e-10, "maxiter": 2000}
+    options: Any = {"gtol": 1e-10, "maxiter": 2000}
     return min(
         float(minimize(at, rng.normal(size=n_hidden * n), jac=True, options=options).fun)
         for _ in range(starts)

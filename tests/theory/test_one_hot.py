@@ -223,6 +223,19 @@ def test_polygons_are_critical_in_all_of_weights_and_biases(k: int) -> None:
     np.testing.assert_allclose(gradient, 0, atol=1e-8 if k > 4 else 1e-5)
 
 
+@pytest.mark.parametrize("k", [5, 7])
+def test_polygons_with_dropped_features_are_critical(k: int) -> None:
+    """Two more features, with zero columns and the bias 1/2n."""
+    n = k + 2
+    W, b = polygon(k, float(the(k).radius.evalf()), float(the(k).bias.evalf()))
+    start = flat(np.pad(W, ((0, 0), (0, 2))), np.append(b, [1 / (2 * n)] * 2))
+    h = 1e-6
+    steps = h * np.eye(3 * n)
+    gradient = [(at(start + step) - at(start - step)) / (2 * h) for step in steps]
+    np.testing.assert_allclose(gradient, 0, atol=1e-8)
+    assert at(start) == pytest.approx(float(the(k).potential.evalf()) + 2 * (1 - 3 / (4 * n)))
+
+
 @pytest.mark.parametrize("k", [5, 6, 8])
 def test_hessian_against_differences_of_the_definition(k: int) -> None:
     """The spectrum does not depend on the order of the coordinates."""
