@@ -23,7 +23,7 @@ import numpy as np
 import sympy
 
 from ...model import relative_importance
-from ..symbols import r, s
+from ..symbols import lam, r, s
 from .certified_roots import CertifiedRoot, Enclosure, UncertifiedRootError, certify_root
 from .families import Atlas, Chamber, Family, LossTerms, antipodal_family
 
@@ -40,7 +40,8 @@ __all__ = [
 
 _CHAMBER_CHANGES = 6
 _APPROACHES = 30
-_LONGEST_STEP = 0.02  # in s or r; longer ones may leave the region where a minimum exists
+_LONGEST_STEP = {s: 0.02, r: 0.02, lam: 0.002}  # longer ones may leave where a minimum exists
+_NUDGE = 1e-3
 _CLOSE = 1e-7  # Newton's method on the joint system goes on from there
 
 
@@ -294,23 +295,43 @@ def _approach(
     The steps are Newton's, since a minimum's loss has the slopes of the envelope theorem.
     """
     points = [list(phase.start) for phase in phases]
+    reached: dict[sympy.Symbol, float] | None = None
     for _ in range(_APPROACHES):
-        points = [
-            _descended(phase.at(point), atlas, values)
-            for phase, point, atlas in zip(phases, points, atlases, strict=True)
-        ]
-        levels = [
-            _level(atlas, point, values, solve_for)
-            for atlas, point in zip(atlases, points, strict=True)
-        ]
-        gaps = [levels[0][0] - loss for loss, _ in levels[1:]]
-        slopes = [np.subtract(levels[0][1], slope) for _, slope in levels[1:]]
-        step = np.linalg.solve(np.array(slopes), np.array(gaps))
-        step *= min(1.0, _LONGEST_STEP / max(float(np.abs(step).max()), _CLOSE))
+        try:
+            points = [
+                _descended(phase.at(point), atlas, values)
+                for phase, point, atlas in zip(phases, points, atlases, strict=True)
+            ]
+        except UncertifiedRootError:
+            if reached is None:
+                raise
+            # A step may lead beyond the last point at which a minimum exists: go back halfway.
+            values = {x: (value + reached[x]) / 2 for x, value in values.items()}
+            continue
+        reached = values
+        step = _newton_step(atlases, points, values, solve_for)
         values = {**values, **{x: values[x] - dx for x, dx in zip(solve_for, step, strict=True)}}
-        if float(np.abs(step).max()) < _CLOSE:
+        if max(map(abs, step)) < _CLOSE:
             break
     return points, values
+
+
+def _newton_step(
+    atlases: Sequence[Atlas],
+    points: Sequence[Sequence[float]],
+    values: Mapping[sympy.Symbol, float],
+    solve_for: tuple[sympy.Symbol, ...],
+) -> list[float]:
+    levels = [
+        _level(atlas, point, values, solve_for)
+        for atlas, point in zip(atlases, points, strict=True)
+    ]
+    gaps = [levels[0][0] - loss for loss, _ in levels[1:]]
+    slopes = [np.subtract(levels[0][1], slope) for _, slope in levels[1:]]
+    step = np.linalg.solve(np.array(slopes), np.array(gaps))
+    longest = np.array([_LONGEST_STEP.get(symbol, 0.02) for symbol in solve_for])
+    shortened = step * min(1.0, 1 / max(float((np.abs(step) / longest).max()), _CLOSE))
+    return [float(dx) for dx in shortened]
 
 
 def _level(
@@ -331,7 +352,9 @@ def _descended(phase: Phase, atlas: Atlas, values: Mapping[sympy.Symbol, float])
         raise ValueError(
             f"give {', '.join(sorted(map(str, missing)))} a value in at, or a guess to solve for it"
         )
-    found = atlas.descend(phase.start, [values[symbol] for symbol in atlas.symbols])
+    # A point of a symmetry's fixed set would stay there even where it is a saddle.
+    start = [x * (1 + _NUDGE * (-1) ** k) for k, x in enumerate(phase.start)]
+    found = atlas.descend(start, [values[symbol] for symbol in atlas.symbols])
     if found is None:
         raise UncertifiedRootError(f"descent finds no minimum of {phase.name}", phase.start)
     return found[1]
