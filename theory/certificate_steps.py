@@ -10,7 +10,7 @@ This is computed here a second time, apart from `derive_loss`, and compared with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
@@ -114,18 +114,33 @@ def active_set_steps(
                 *(densities[j] if j in active else 1 - densities[j] for j in relevant)
             )
             grouped.setdefault((index in active, tuple(others), chance), []).append(active)
-    box = _Box(field, bias, is_positive)
+    elements = {value: field.from_sympy(value) for value in {*couplings, bias}}
+    answers: dict[Any, bool] = {}
+
+    def is_live(element: Any) -> bool:
+        if element not in answers:
+            assert is_positive is not None
+            answers[element] = bool(element) and is_positive(field.to_sympy(element))
+        return answers[element]
+
+    box = _Box(field, elements, elements[bias], None if is_positive is None else is_live)
     return tuple(
         box.step(tuple(sets), chance, couplings[index] if is_on else None, others)
         for (is_on, others, chance), sets in grouped.items()
     )
 
 
+_Signed = tuple[Any, tuple[int, int]]
+
+
 @dataclass(frozen=True)
 class _Box:
+    """Integrals for one output, in the field of its couplings."""
+
     field: Any
-    bias: sympy.Expr
-    is_positive: Callable[[sympy.Expr], bool] | None
+    elements: Mapping[sympy.Expr, Any]
+    bias: Any
+    is_live: Callable[[Any], bool] | None
 
     def step(
         self,
@@ -135,59 +150,59 @@ class _Box:
         others: tuple[sympy.Expr, ...],
     ) -> ActiveSetStep:
         couplings = tuple(g for g in ([] if own is None else [own]) if g != 0) + others
-        nodes: tuple[Node, ...] = ()
-        if self.is_positive is None:
+        nodes: list[_Signed] = []
+        if self.is_live is None:
             second, cross = self._linear(own, others)
         else:
             nodes = self._nodes(own, others)
             second, cross = self._rectified(own, couplings, nodes)
         loss = second if own is None else self.field.one / self.field(3) - cross * 2 + second
         show = self.field.to_sympy
-        shown_cross = None if own is None else show(cross)
         return ActiveSetStep(
-            sets, chance, own, couplings, nodes, show(second), shown_cross, show(loss)
+            sets,
+            chance,
+            own,
+            couplings,
+            tuple(Node(show(value), *weights) for value, weights in nodes),
+            show(second),
+            None if own is None else show(cross),
+            show(loss),
         )
 
-    def _nodes(self, own: sympy.Expr | None, others: tuple[sympy.Expr, ...]) -> tuple[Node, ...]:
+    def _nodes(self, own: sympy.Expr | None, others: tuple[sympy.Expr, ...]) -> list[_Signed]:
         """Return the positive nodes, with the signs with which they are added."""
-        read = self.field.from_sympy
-        weights = {read(self.bias): (1, 0)}
+        assert self.is_live is not None
+        weights = {self.bias: (1, 0)}
         for coupling in others:
-            weights = _shifted(weights, read(coupling), faces=False)
+            weights = _shifted(weights, self.elements[coupling], faces=False)
         if own is not None and own != 0:
-            weights = _shifted(weights, read(own), faces=True)
-        shown = ((self.field.to_sympy(value), pair) for value, pair in weights.items() if value)
-        assert self.is_positive is not None
-        return tuple(
-            Node(value, *pair) for value, pair in shown if any(pair) and self.is_positive(value)
-        )
+            weights = _shifted(weights, self.elements[own], faces=True)
+        return [(value, w) for value, w in weights.items() if any(w) and self.is_live(value)]
 
     def _rectified(
-        self, own: sympy.Expr | None, couplings: Sequence[sympy.Expr], nodes: Sequence[Node]
+        self, own: sympy.Expr | None, couplings: Sequence[sympy.Expr], nodes: Sequence[_Signed]
     ) -> tuple[Any, Any]:
-        read, k = self.field.from_sympy, len(couplings)
-        volume = self.field.one
+        k, volume = len(couplings), self.field.one
         for coupling in couplings:
-            volume = volume * read(coupling)
+            volume = volume * self.elements[coupling]
 
-        def total(power: int, weight: Callable[[Node], int]) -> Any:
-            terms = (read(node.value) ** power * self.field(weight(node)) for node in nodes)
+        def total(power: int, which: int) -> Any:
+            terms = (value**power * self.field(weights[which]) for value, weights in nodes)
             return sum(terms, self.field.zero) / (volume * self.field(factorial(power)))
 
-        second = total(k + 2, lambda node: node.weight) * self.field(2)
+        second = total(k + 2, 0) * self.field(2)
         if own is None or own == 0:
-            return second, total(k + 1, lambda node: node.weight) / self.field(2)
-        face = total(k + 1, lambda node: node.face_weight)
-        return second, face - second / (read(own) * self.field(2))
+            return second, total(k + 1, 0) / self.field(2)
+        return second, total(k + 1, 1) - second / (self.elements[own] * self.field(2))
 
     def _linear(self, own: sympy.Expr | None, others: Sequence[sympy.Expr]) -> tuple[Any, Any]:
         """Return E z² and E x_i z from means 1/2 and variances 1/12."""
-        read = self.field.from_sympy
-        present = list(map(read, others if own is None else (own, *others)))
+        present = [self.elements[g] for g in (others if own is None else (own, *others))]
         half, twelfth = self.field.one / self.field(2), self.field.one / self.field(12)
-        mean = read(self.bias) + sum(present, self.field.zero) * half
+        mean = self.bias + sum(present, self.field.zero) * half
         second = mean * mean + sum((g * g for g in present), self.field.zero) * twelfth
-        return second, mean * half + (self.field.zero if own is None else read(own) * twelfth)
+        own_part = self.field.zero if own is None else self.elements[own] * twelfth
+        return second, mean * half + own_part
 
 
 def _shifted(

@@ -273,11 +273,14 @@ def certificate_steps(certificate: Certificate, output: OutputLoss) -> tuple[Act
 
 
 def _is_zero(difference: sympy.Expr) -> bool:
-    numerator = sympy.fraction(sympy.cancel(sympy.together(sympy.expand(difference))))[0]
-    if numerator.is_number:
-        return prove_sign(sympy.expand(numerator)).sign == 0
-    polynomial = sympy.Poly(numerator, *numerator.free_symbols)
-    return all(prove_sign(sympy.expand(c)).sign == 0 for c in polynomial.coeffs())
+    """Say whether an expression vanishes identically, in exact arithmetic."""
+    difference = sympy.expand(difference)
+    symbols = sorted(difference.free_symbols, key=str)
+    if not symbols:
+        return prove_sign(difference).sign == 0
+    if difference.is_polynomial(*symbols):
+        return bool(sympy.Poly(difference, *symbols, extension=True).is_zero)
+    return sympy.cancel(sympy.together(difference)) == 0
 
 
 def _sets(sets: Sequence[tuple[int, ...]]) -> _Formula:

@@ -164,7 +164,7 @@ def _enclosed_sign(number: sympy.Expr) -> SignProof:
             whole = Enclosure(number, *_shortened(lower, upper))
             roots = (root for root in found.values() if root.number != number)
             return SignProof(number, 1 if lower > 0 else -1, "enclosure", (), (*roots, whole))
-        if digits == 25 and _is_zero(number):
+        if digits == 100 and _is_zero(number):
             return SignProof(number, 0, "zero")
     raise UndecidedCertificateError(number, f"{_DIGITS[-1]} digits do not tell it from zero")
 
