@@ -104,7 +104,7 @@ class Quantile:
         """Return x with P(x) = u, for a float64 tensor in [0, 1]."""
         if self._identity:
             return u
-        cell = torch.bucketize(u, self._u[1:-1])
+        cell = torch.bucketize(u.contiguous(), self._u[1:-1])
         low, high = self._x[cell], self._x[cell + 1]
         x = (u - self._u[cell]).mul_(self._slope[cell]).add_(low)
         for _ in range(_STEPS):
