@@ -117,8 +117,8 @@ def valley_training(
     Notes
     -----
     Assumed: motion along the valley is slow against the fall into it and against the bias, which
-    holds for small v |1 − r|; for "adam" that it averages over many batches, which holds if
-    |1 − r| is small against √(density/batch_size). With v = Var x, μ = E x and q = E x²,
+    holds for small v |1 − r|; for "adam" also that noise dominates its scale near the minimum and
+    that a rate of well below 0.1 averages over its momentum. With v = Var x, μ = E x and q = E x²,
 
     - "sgd": rate = 2 η v |1 − r| / (1 + 2μ²), spread² = η d² v / (B |1 − r| (1 + 2μ²)),
     - "adam": rate = η |1 − r| √(B v) / (d (√q + μ²)), spread² = η d √(v/B) / (2 |1 − r| (√q + μ²)),
