@@ -103,6 +103,13 @@ class GatedSampler:
         self._places = stream_places(n_rows, layout.n_pairs, layout.device).unsqueeze(
             1 - self._axis
         )
+        rows = (n_rows, n_models) if layout.features_first else (n_models, n_rows)
+        self._words = torch.empty((*rows, layout.n_pairs), dtype=torch.int64, device=layout.device)
+        self._scratch = torch.empty_like(self._words)
+        self._halves = torch.empty(
+            (*rows, 2 * layout.n_pairs), dtype=torch.float64, device=layout.device
+        )
+        self._uniform = torch.empty_like(self._halves)
         self._selector = torch.as_tensor(selector, device=layout.device)
         self._lower, self._upper, self._scale = (
             self._arranged(table, layout.device) for table in (lower, upper, scale)
@@ -116,17 +123,19 @@ class GatedSampler:
         return torch.as_tensor(np.ascontiguousarray(ordered), device=device)[..., None]
 
     def draw_negated(self, keys: torch.Tensor) -> torch.Tensor:
-        """Return −x of the batch of each key, shape (models,)."""
-        words = self._places + keys.view(self._key_shape)
-        return self._negated_inputs(mix64_(words, torch.empty_like(words)))
+        """Overwrite and return a buffer with −x of the batch of each key, shape (models,)."""
+        torch.add(self._places, keys.view(self._key_shape), out=self._words)
+        return self._negated_inputs(mix64_(self._words, self._scratch))
 
     def _negated_inputs(self, words: torch.Tensor) -> torch.Tensor:
-        halves = words.view(torch.int32).to(torch.float64)
-        uniform = halves.abs().clamp_(min=1.0).mul_(2.0**-31)
+        self._halves.copy_(words.view(torch.int32))
+        uniform = torch.abs(self._halves, out=self._uniform).clamp_(min=1.0).mul_(2.0**-31)
         chosen = uniform.index_select(self._axis, self._selector)
-        on = (chosen > self._lower) & (chosen <= self._upper)
-        own = uniform.narrow(self._axis, 0, self._n_features)
-        x = self._quantile((own * self._scale).clamp_(max=1.0))
+        on = (chosen > self._lower).logical_and_(chosen <= self._upper)
+        x = uniform.narrow(self._axis, 0, self._n_features)
+        x.mul_(self._scale).clamp_(max=1.0)
+        if not self._quantile.is_identity:
+            x.masked_scatter_(on, self._quantile(x[on]))
         if self._symmetric:
-            x = torch.copysign(x, halves.narrow(self._axis, 0, self._n_features))
-        return torch.where(on, x.neg(), 0.0).to(self._dtype)
+            x.copysign_(self._halves.narrow(self._axis, 0, self._n_features))
+        return x.mul_(on).neg_().to(self._dtype)

@@ -83,6 +83,11 @@ class Quantile:
     values : ValueDistribution
     device : torch.device or str
 
+    Attributes
+    ----------
+    is_identity : bool
+        Whether |x| is uniform.
+
     Examples
     --------
     >>> Quantile(ValueDistribution([0, 2]))(torch.tensor([0.25, 1.0], dtype=torch.float64))
@@ -90,7 +95,7 @@ class Quantile:
     """
 
     def __init__(self, values: ValueDistribution, device: torch.device | str = "cpu") -> None:
-        self._identity = values.coefficients == (Fraction(1),)
+        self.is_identity = values.coefficients == (Fraction(1),)
         self._density = [float(c) for c in values.coefficients]
         self._cumulative = [float(c / (k + 1)) for k, c in enumerate(values.coefficients)]
         x, u = _cells(values)
@@ -102,7 +107,7 @@ class Quantile:
 
     def __call__(self, u: torch.Tensor) -> torch.Tensor:
         """Return x with P(x) = u, for a float64 tensor in [0, 1]."""
-        if self._identity:
+        if self.is_identity:
             return u
         cell = torch.bucketize(u.contiguous(), self._u[1:-1])
         low, high = self._x[cell], self._x[cell + 1]
