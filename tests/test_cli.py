@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from superposition import cli, validation
+from superposition.commands.phase_diagram import FIGURE_FORMATS
 from superposition.numerics import population_loss
 from superposition.validation import Check, load_dataset
 
@@ -108,7 +109,7 @@ def test_phase_diagram_writes_what_it_says_and_reuses_it(
     out = tmp_path / "results"
     code, printed, _ = run(capsys, *SMALL, "--out", str(out))
     assert code == 0
-    names = {"dataset.zarr", "summary.txt", *(f"phase_diagram.{f}" for f in cli.FIGURE_FORMATS)}
+    names = {"dataset.zarr", "summary.txt", *(f"phase_diagram.{f}" for f in FIGURE_FORMATS)}
     assert {path.name for path in out.iterdir()} == names
     assert "theory-optimum" in printed
     assert (out / "summary.txt").read_text(encoding="utf-8") in printed
@@ -172,11 +173,11 @@ def test_verify_exits_with_one_when_a_check_fails(
     ("arguments", "message"),
     [
         (["derive", "1,0;0"], "have 2, 1 entries"),
-        (["derive", "1,x"], "'x' is not a number"),
+        (["derive", "1,x"], "the sign of x is undecided"),
         (["derive", "1,-1", "--density", "1.5"], "density"),
         (["derive", "1,-1", "--importance", "1,-1"], "importance"),
         (["derive", "1,-1", "--importance", "1,1,1"], "importance"),
-        (["derive", "nan,1"], "'nan' is not a number"),
+        (["derive", "nan,1"], "'nan' is not an expression"),
         (["derive", "1,-1", "--bias", "1"], "b"),
         (["derive", "1,-1", "--activation", "gelu"], "gelu"),
         (["derive"], "Missing argument"),

@@ -34,7 +34,10 @@ def run_python(code: str, directory: Path) -> subprocess.CompletedProcess[str]:
 
 def packages_on_disk() -> set[str]:
     """Every folder with Python files below the package's sources, by its import name."""
-    found = {"superposition"} if list((ROOT / "src" / "superposition").glob("*.py")) else set()
+    found = set()
+    for module in (ROOT / "src" / "superposition").rglob("*.py"):  # which follows no links
+        if not any((ROOT / "src" / "superposition" / link) in module.parents for link in FOLDERS):
+            found.add(".".join(module.parent.relative_to(ROOT / "src").parts))
     for folder in FOLDERS:
         for module in (ROOT / folder).rglob("*.py"):
             inner = module.parent.relative_to(ROOT).parts

@@ -23,7 +23,7 @@ from superposition.theory.linear import (
     linear_problem,
     weighted_pca_loss,
 )
-from superposition.theory.linear_report import linear_report
+from superposition.theory.linear import linear_report
 from superposition.values import ValueDistribution
 
 F = Fraction

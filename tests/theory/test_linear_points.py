@@ -10,7 +10,7 @@ import sympy
 from superposition.features import Anticorrelated, CoActive, Correlated, Independent
 from superposition.theory import OPTIMAL, UndecidedSignError, r, s
 from superposition.theory.linear import linear_loss, weighted_pca_loss
-from superposition.theory.linear_points import (
+from superposition.theory.linear import (
     eigen_directions,
     is_complete,
     linear_critical_points,

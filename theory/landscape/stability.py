@@ -264,7 +264,7 @@ class BestVariation:
         reduced = sympy.Poly(self.reduce(expression), self.last)
         slope, constant = reduced.coeff_monomial(self.last), reduced.coeff_monomial(1)
         if self.equation.degree() == 1:
-            return sympy.cancel(constant + slope * self.root)
+            return sympy.factor(constant + slope * self.root)
         lead, middle, rest = self.equation.all_coeffs()
         outer, inner = _square_free(sympy.expand(middle**2 - 4 * lead * rest))
         # √(outer² inner) is ±outer·√inner; which of the two signs, and of the two roots, is
@@ -276,8 +276,8 @@ class BestVariation:
         plain = constant - slope * middle / (2 * lead)
         irrational = sign * slope * outer / (2 * lead)
         if inner.is_Rational:
-            return sympy.cancel(plain + irrational * sympy.sqrt(inner))
-        return sympy.cancel(plain) + sympy.cancel(irrational) * sympy.sqrt(inner)
+            return sympy.factor(plain + irrational * sympy.sqrt(inner))
+        return sympy.factor(plain) + sympy.factor(irrational) * sympy.sqrt(inner)
 
     def vanishing(self, expression: sympy.Expr) -> sympy.Expr:
         """Return a polynomial without `last` that vanishes where the expression does."""
@@ -436,7 +436,7 @@ def stability_line(*, density: sympy.Symbol = s, aligned: bool = False) -> Stabi
     --------
     >>> line = stability_line(aligned=True)
     >>> line.relative_importance
-    (9*s**2 - 8*s - 5)/(12*s - 16)
+    (9*s**2 - 8*s - 5)/(4*(3*s - 4))
     """
     sign = 1 if aligned else -1
     half, tenth = sympy.S.Half, sympy.Rational(1, 10)

@@ -15,11 +15,11 @@ from typing import Any
 
 import sympy
 
-from ..features import FeatureDistribution
-from ..model import check_sizes
-from .fields import decide_sign
-from .linear import LinearProblem, linear_problem
-from .symbols import s
+from ...features import FeatureDistribution
+from ...model import check_sizes
+from ..fields import decide_sign
+from ..symbols import s
+from .loss import LinearProblem, linear_problem
 
 __all__ = [
     "EigenDirection",

@@ -14,12 +14,12 @@ from typing import Any
 
 import sympy
 
-from ..features import FeatureDistribution, check_features
-from ..model import check_sizes
-from .inputs import read_bias, read_importance, read_joint_density, read_weights
-from .loss import by_powers
-from .moments import input_moments
-from .symbols import OPTIMAL, s
+from ...features import FeatureDistribution, check_features
+from ...model import check_sizes
+from ..inputs import read_bias, read_importance, read_joint_density, read_weights
+from ..loss import by_powers
+from ..moments import input_moments
+from ..symbols import OPTIMAL, s
 
 __all__ = [
     "LinearProblem",

@@ -20,11 +20,11 @@ from typing import Any, Final
 import mpmath
 import sympy
 
-from ..features import FeatureDistribution, check_features
-from ..values import ValueDistribution
-from .inputs import as_exact, read_density, read_importance
-from .moments import value_moment
-from .symbols import r, s
+from ...features import FeatureDistribution, check_features
+from ...values import ValueDistribution
+from ..inputs import as_exact, read_density, read_importance
+from ..moments import value_moment
+from ..symbols import r, s
 
 __all__ = ["OPTIMIZERS", "ValleyTraining", "valley_training"]
 

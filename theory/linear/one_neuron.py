@@ -16,10 +16,10 @@ from typing import Any
 
 import sympy
 
-from ..features import FeatureDistribution
-from .fields import sign_of_number
-from .linear import LinearProblem, linear_problem
-from .symbols import s
+from ...features import FeatureDistribution
+from ..fields import sign_of_number
+from ..symbols import s
+from .loss import LinearProblem, linear_problem
 
 __all__ = ["OneNeuronPoint", "one_neuron_critical_points", "one_neuron_stationarity", "slope"]
 

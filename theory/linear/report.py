@@ -7,17 +7,17 @@ from typing import Any
 
 import sympy
 
-from ..features import FeatureDistribution
-from .fields import UndecidedSignError
-from .linear import LinearProblem, linear_problem, weighted_pca_loss
-from .linear_one_neuron import one_neuron_critical_points
-from .linear_points import (
+from ...features import FeatureDistribution
+from ..fields import UndecidedSignError
+from ..symbols import s
+from .loss import LinearProblem, linear_problem, weighted_pca_loss
+from .one_neuron import one_neuron_critical_points
+from .points import (
     LinearCriticalPoint,
     eigen_directions,
     is_complete,
     linear_critical_points,
 )
-from .symbols import s
 
 __all__ = ["linear_report"]
 

@@ -1,0 +1,150 @@
+"""``minimize`` and ``train``: one model, exactly and on samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import (
+    densities,
+    device_option,
+    importances,
+    json_option,
+    one_model,
+    protocol_option,
+    rows,
+    seed_option,
+    strict_json,
+)
+
+if TYPE_CHECKING:
+    import sympy
+
+    from ..features import FeatureDistribution
+
+__all__ = ["minimize", "train"]
+
+
+@click.command(
+    short_help="Find the exact optimum.",
+    epilog="Example: superposition minimize --density 0.7 --importance 0.9",
+)
+@one_model
+@click.option("--starts", type=click.IntRange(min=1), default=256, show_default=True)
+@seed_option
+@json_option
+def minimize(
+    n_features: int,
+    n_hidden: int,
+    density: list[sympy.Expr],
+    importance: list[sympy.Expr],
+    activation: str,
+    penalty: sympy.Expr,
+    features: FeatureDistribution,
+    starts: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Find the exact optimum and the other local minima of the population loss."""
+    from ..numerics import global_minimum
+
+    found = global_minimum(
+        n_features,
+        n_hidden,
+        density=densities(density),
+        importance=importances(importance, n_features),
+        activation=activation,
+        features=features,
+        penalty=float(penalty),
+        starts=starts,
+        seed=seed,
+    )
+    minima = [
+        {
+            "loss": minimum.loss,
+            "share_of_starts": minimum.count / found.starts,
+            "gradient_norm": minimum.gradient_norm,
+            "W": minimum.W.tolist(),
+            "b": minimum.b.tolist(),
+        }
+        for minimum in found.minima
+    ]
+    if as_json:
+        click.echo(strict_json({"minima": minima, "unconverged": found.unconverged}))
+        return
+    click.echo(f"{len(minima)} distinct minima from {found.starts} starts, the lowest first")
+    for minimum in found.minima:
+        share = minimum.count / found.starts
+        click.echo(f"loss {minimum.loss:.12g}  reached by {share:.1%} of the starts")
+        click.echo(f"  W = {rows(minimum.W)}")
+        click.echo(f"  b = {rows(minimum.b)}")
+    if found.unconverged:
+        click.echo(f"{found.unconverged} starts did not converge")
+
+
+@click.command(
+    short_help="Train models on samples.",
+    epilog="Example: superposition train --density 0.1 --replicas 10 --protocol roe2023",
+)
+@one_model
+@protocol_option
+@click.option("--replicas", type=click.IntRange(min=1), default=10, show_default=True)
+@seed_option
+@device_option
+@json_option
+def train(
+    n_features: int,
+    n_hidden: int,
+    density: list[sympy.Expr],
+    importance: list[sympy.Expr],
+    activation: str,
+    penalty: sympy.Expr,
+    features: FeatureDistribution,
+    protocol: str,
+    replicas: int,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Train replicas of one model on sampled data and judge them by their exact loss."""
+    from ..numerics import global_minimum, population_loss, train as train_models
+
+    model: dict[str, Any] = {
+        "density": densities(density),
+        "importance": importances(importance, n_features),
+        "activation": activation,
+        "features": features,
+        "penalty": float(penalty),
+    }
+    result = train_models(
+        n_features,
+        n_hidden,
+        **model,
+        protocol=protocol,
+        replicas=replicas,
+        seed=seed,
+        device=device,
+        progress=not as_json,
+    )
+    optimum = global_minimum(n_features, n_hidden, **model).loss
+    models = []
+    for W, b, diverged in zip(result.W, result.b, result.diverged, strict=True):
+        loss = None if diverged else float(population_loss(W, b, **model))
+        models.append({"loss": loss, "W": W.tolist(), "b": b.tolist()})
+    if as_json:
+        click.echo(strict_json({"optimum_loss": optimum, "models": models}))
+        return
+    click.echo(f"exact optimum: loss {optimum:.12g}")
+    ranked = sorted(zip(models, result.W, result.b, strict=True), key=_loss_or_infinity)
+    for trained, W, b in ranked:
+        loss = trained["loss"]
+        judged = "diverged" if loss is None else f"loss {loss:.9g}"
+        if loss is not None and optimum > 0:
+            judged += f" ({loss / optimum - 1:+.2%})"
+        click.echo(f"{judged}  W = {rows(W)}  b = {rows(b)}")
+
+
+def _loss_or_infinity(entry: tuple[dict[str, Any], Any, Any]) -> float:
+    loss = entry[0]["loss"]
+    return float("inf") if loss is None else float(loss)
