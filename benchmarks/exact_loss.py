@@ -15,11 +15,39 @@ import numpy as np
 import torch
 from plain_loop import median_seconds, plain_loss, print_table
 
+from superposition import Anticorrelated, CoActive, Independent, OneHot, ValueDistribution
+from superposition.features import FeatureDistribution
 from superposition.numerics import population_loss_and_grad
 
 SIZES = [(2, 1), (3, 2), (4, 2), (5, 2), (8, 3)]
 TARGETS = (1e-6, 1e-9)
 DENSITY = 0.3
+
+FEATURES = {
+    "independent, uniform": Independent(),
+    "all on together": CoActive(),
+    "two exclusive pairs": Anticorrelated([(0, 1), (2, 3)]),
+    "exactly one on": OneHot(),
+    "independent, density 2u": Independent(ValueDistribution([0, 2])),
+    "independent, uniform on [-1, 1]": Independent(ValueDistribution([1], symmetric=True)),
+}
+
+
+def distributions_table(quick: bool) -> None:
+    """Print what the loss costs for other features, five of them in two dimensions."""
+    rng = np.random.default_rng(0)
+    models = 200 if quick else 2000
+    W, b = rng.standard_normal((models, 2, 5)) / np.sqrt(2), rng.normal(scale=0.2, size=(models, 5))
+    rows = []
+    for name, features in FEATURES.items():
+
+        def exact(features: FeatureDistribution = features) -> object:
+            return population_loss_and_grad(
+                W, b, density=0.2, importance=np.ones(5), features=features
+            )
+
+        rows.append([name, f"{models / median_seconds(exact, 3 if quick else 7):,.0f}"])
+    print_table(["(5, 2), density 0.2", "exact/s"], rows)
 
 
 def main() -> None:
@@ -80,6 +108,8 @@ def main() -> None:
     for target in TARGETS:
         header += [f"sampling to {target:.0e}", "ratio"]
     print_table(header, rows)
+    print()
+    distributions_table(quick)
 
 
 if __name__ == "__main__":

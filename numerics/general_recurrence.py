@@ -1,29 +1,32 @@
-r"""The loss of one output for any joint states: gates of every kind, values of any polynomial law.
+r"""The loss of one output for gates of every kind and values of every polynomial law.
 
-In a joint state (see `value_states`) every feature is fixed or has a beta law, independently, and
-z = b + Σ_j g_j x_j runs over an interval. Where it contains 0, take the point c of the box, or of
-its closure, with z(c) = 0 that divides every side in one ratio, c_j = x_j for fixed features. For
-ψ = Σ_j (x_j − c_j) ∂f/∂x_j and ν_j = α_j + β_j − 1, the integration by parts of `value_states`,
-summed over the features, reads::
+In a joint state the features are independent, each is fixed or has a beta law (`value_states`),
+and z = b + Σ_j g_j x_j fills an interval [z_min, z_max]. If 0 lies inside, let
+τ = −z_min / (z_max − z_min), and let c be the point that divides each side in the ratio τ along
+which z grows, and 1 − τ along which it falls; c_j = x_j for a fixed feature. Then z(c) = 0, and
+the identity of `value_states`, summed over the features, reads for every f::
 
-    Σ_j ν_j E[f] + E[ψ] = Σ_j ν_j { (1 − c_j) E[f | step up of x_j] + c_j E[f | step down of x_j] }
+    Σ_j ν_j E[f] + E[Df] = Σ_j ν_j { (1 − γ_j) E[f | x_j steps up] + γ_j E[f | x_j steps down] }
 
-(c_j in units of the side). For f = 1{z>0}, x_j 1{z>0}, (z − x_i)₊..., which are products of
-functions with ψ = f − c_j 1 or ψ = f, it expresses every average by the averages of states that
-come before, and by lower averages of the same state::
+with ν_j = α_j + β_j − 1, γ_j the place of c_j on its side, and D = Σ_j (x_j − c_j) ∂/∂x_j, for
+which Dz = z, Dx_j = x_j − c_j and D 1{z>0} = 0. With N = Σ_j ν_j and the right-hand side as …,
+what a loss and its gradient need follows from states that come before::
 
-    Σν      E[1{z>0}]            = …
-    (Σν+1)  E[x_j 1{z>0}]        = … + c_j E[1{z>0}]
-    (Σν+1)  E[(z−x_i) 1{z>0}]    = … − c_i E[1{z>0}]
-    (Σν+2)  E[x_j (z−x_i) 1{z>0}] = … + c_j E[(z−x_i) 1{z>0}] − c_i E[x_j 1{z>0}]
-    (Σν+1)  E[x_i − z₊]          = … + c_i
-    (Σν+2)  E[(x_i − z₊)²]       = … + 2 c_i E[x_i − z₊]
+    N       E[1{z>0}]              = …
+    (N + 1) E[x_j 1{z>0}]          = … + c_j E[1{z>0}]
+    (N + 1) E[(z − x_i) 1{z>0}]    = … − c_i E[1{z>0}]
+    (N + 2) E[x_j (z − x_i) 1{z>0}] = … + c_j E[(z − x_i) 1{z>0}] − c_i E[x_j 1{z>0}]
+    (N + 1) E[x_i − z₊]            = … + c_i
+    (N + 2) E[(x_i − z₊)²]         = … + 2 c_i E[x_i − z₊]
 
-The first rows are the loss's gradient, the last is the loss. Every step is an average with weights
-between 0 and 1, so rounding does not grow, and nothing is divided by a coupling. Where z does not
-change sign the averages are polynomials of means and variances. Near perfect reconstruction c_i is
-small with the error of the output, which keeps the digits of a small loss. Independent features
-with uniform values have the faster `quadrature` and `recurrence`.
+Every step is an average with weights of at most 1, so errors do not grow, and nothing is divided
+by a coupling: small ones do no harm. Where z does not change sign all of it is means and
+variances, with 1 − G_ii in place of a difference. Near perfect reconstruction c_i is as small as
+the error of the output, so that a small loss keeps its digits.
+
+A joint state is averaged over with the probability of its set of features. Exclusive sets have
+few states: those of a one-hot input grow like n. For independent features with uniform values
+`recurrence` is the special case with three states per feature; only its bookkeeping is simpler.
 """
 
 from __future__ import annotations

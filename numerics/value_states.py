@@ -1,14 +1,14 @@
 """The value of a feature as a mixture of beta distributions, and the states a recurrence visits.
 
 A polynomial density on [0, 1] is a signed sum of the densities of Beta(α, β) with whole α and β:
-u^k alone is Beta(k + 1, 1), u^k (1 − u)^{d−k} is Beta(k + 1, d − k + 1). For such laws, and for
-every smooth f that does not depend on c,
+u^k is proportional to that of Beta(k + 1, 1), u^k (1 − u)^l to that of Beta(k + 1, l + 1). For
+such x, continuous f and any c, integration by parts gives::
 
-    E f'(x) (x − c) = (α + β − 1) [(1 − c) E f(x_up) + c E f(x_down) − E f(x)],
+    E[f'(x) (x − c)] = (α + β − 1) { (1 − c) E[f(x_up)] + c E[f(x_down)] − E[f(x)] }
 
 where x_up ~ Beta(α, β − 1), x_down ~ Beta(α − 1, β), Beta(·, 0) is the point 1 and Beta(0, ·) the
-point 0: integration by parts. All laws that steps up and down can reach are the *states* of the
-feature. A symmetric value has them twice, with either sign.
+point 0. All laws that steps up and down can reach are the *states* of the feature. A feature that
+is off is fixed at 0, the lowest state. Symmetric values have all others twice, with either sign.
 """
 
 from __future__ import annotations
