@@ -20,6 +20,7 @@ from superposition.theory.limits.one_hot import (
 )
 from superposition.theory.limits.one_hot_polygons import (
     CriticalPolygon,
+    _chambers,
     hessian_eigenvalues,
     one_hot_report,
     polygon_critical_points,
@@ -175,6 +176,21 @@ def test_one_critical_polygon_each_and_no_other_on_a_grid(k: int) -> None:
     assert len(turns) == 1
     found = float(point.threshold.evalf())
     assert thresholds[turns[0]] - 1e-9 <= found <= thresholds[turns[0] + 2] + 1e-9
+
+
+@pytest.mark.parametrize("k", [3, 5, 6, 8])
+def test_benefit_and_cost_give_the_potential_in_every_chamber(k: int) -> None:
+    """H_i = 1 − l² T + l⁴ S against the definition, at one threshold in each chamber."""
+    square = 0.7
+    for chamber in _chambers(k):
+        low = max(float(chamber.lower), -2.0)
+        beta = low + 0.37 * (float(chamber.upper) - low)
+        benefit, cost = (
+            float(polynomial.as_expr().subs(polynomial.gen, beta))
+            for polynomial in (chamber.benefit, chamber.cost)
+        )
+        expected = definition(*polygon(k, np.sqrt(square), -beta * square)) / k
+        assert 1 - square * benefit + square**2 * cost == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("k", [5, 6, 8, 10])
