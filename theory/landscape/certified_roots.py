@@ -22,15 +22,19 @@ import mpmath
 import sympy
 from mpmath.ctx_iv import MPIntervalContext
 from mpmath.ctx_mp import MPContext
-from sympy.printing.pycode import PythonCodePrinter
+
+from ..fields import sign_of_number
+from .evaluation import compile_expressions, compile_with_jacobian
 
 __all__ = [
     "CertifiedRoot",
     "Enclosure",
     "UncertifiedRootError",
     "certify_root",
-    "compile_expressions",
     "enclose",
+    "interval_context",
+    "to_enclosure",
+    "to_interval",
 ]
 
 _GUARD_DIGITS = 20
@@ -116,8 +120,9 @@ class Enclosure:
         return 0 if self.lower == self.upper else None
 
     def __contains__(self, value: Any) -> bool:
-        """Say whether a real number lies between the ends."""
-        return bool(self.lower <= value) and bool(value <= self.upper)
+        """Say, exactly, whether a real number lies between the ends."""
+        number = sympy.sympify(value)
+        return sign_of_number(number - self.lower) >= 0 and sign_of_number(self.upper - number) >= 0
 
     def __float__(self) -> float:
         """Return the midpoint, rounded."""
@@ -152,69 +157,6 @@ def _round(value: sympy.Rational, places: int) -> str:
     digits = str(abs(scaled)).rjust(places + 1, "0")
     sign = "-" if scaled < 0 else ""
     return sign + (f"{digits[:-places]}.{digits[-places:]}" if places else digits)
-
-
-class _ContextPrinter(PythonCodePrinter):  # type: ignore[misc]
-    """Print code in which every number that is no integer is made by the context ``ctx``.
-
-    The standard printer would write 1/3 as a rounded float, after which nothing is proved.
-    """
-
-    def _print_Rational(self, expr: Any) -> str:
-        return f"(ctx.mpf({expr.p})/{expr.q})"
-
-    _print_Half = _print_Rational
-
-    def _print_Pow(self, expr: Any, rational: bool = False) -> str:
-        base = self._print(expr.base)
-        if expr.exp.is_Integer:
-            return f"({base})**({expr.exp})"
-        if abs(expr.exp) == sympy.S.Half:
-            root = f"ctx.sqrt({base})"
-            return root if expr.exp.is_positive else f"(1/{root})"
-        raise ValueError(f"expected powers with integer or half exponents, got {expr}")
-
-    def _print_cos(self, expr: Any) -> str:
-        return f"ctx.cos({self._print(expr.args[0])})"
-
-    def _print_sin(self, expr: Any) -> str:
-        return f"ctx.sin({self._print(expr.args[0])})"
-
-    def _print_Pi(self, expr: Any) -> str:
-        return "ctx.pi"
-
-    def _print_Float(self, expr: Any) -> str:
-        raise ValueError(f"expected exact coefficients, got the float {expr}; use Rational")
-
-
-def compile_expressions(
-    expressions: Sequence[sympy.Expr], symbols: Sequence[sympy.Symbol]
-) -> Callable[..., list[Any]]:
-    """Return a function (ctx, *values) that evaluates expressions in any mpmath-like context.
-
-    With an interval context the result is a proof, with `MPContext` it has as many digits as
-    that, with `FloatContext` it is fast. Common subexpressions are computed once.
-    """
-    context = sympy.Symbol("ctx")
-    settings = {"fully_qualified_modules": False, "inline": True, "allow_unknown_functions": True}
-    function: Callable[..., list[Any]] = sympy.lambdify(
-        (context, *symbols),
-        list(expressions),
-        modules=[{}],
-        printer=_ContextPrinter(settings),
-        cse=True,
-    )
-    return function
-
-
-class FloatContext:
-    """Double precision behind the same names as mpmath's contexts."""
-
-    mpf = float
-    pi = math.pi
-    sqrt = staticmethod(math.sqrt)
-    cos = staticmethod(math.cos)
-    sin = staticmethod(math.sin)
 
 
 def interval_context(digits: int) -> MPIntervalContext:
@@ -413,11 +355,15 @@ def certify_root(
     image = _krawczyk(context, system, center, step, Y, box)
     if not all(_inside(k, x) for k, x in zip(image, box, strict=True)):
         raise UncertifiedRootError("the Krawczyk operator leaves the box", start)
-    # The root lies in every further image; the second one is narrower by the contraction.
-    image = _krawczyk(context, system, center, step, Y, image)
-    return CertifiedRoot(
-        tuple(symbols), tuple(map(to_enclosure, image)), tuple(equations), tuple(known.items())
-    )
+    # Short decimals around the image, which is much narrower than the box, stay inside the box.
+    enclosures = tuple(_outward(to_enclosure(interval), digits + 10) for interval in image)
+    return CertifiedRoot(tuple(symbols), enclosures, tuple(equations), tuple(known.items()))
+
+
+def _outward(enclosure: Enclosure, places: int) -> Enclosure:
+    scale = 10**places
+    lower, upper = sympy.floor(enclosure.lower * scale), sympy.ceiling(enclosure.upper * scale)
+    return Enclosure(sympy.Rational(lower, scale), sympy.Rational(upper, scale))
 
 
 def _check(
@@ -451,9 +397,7 @@ def _compiled(
     symbols: tuple[sympy.Symbol, ...],
     fixed: tuple[sympy.Symbol, ...],
 ) -> Callable[..., list[Any]]:
-    """Return a function of unknowns and fixed values: the equations, then the Jacobian by rows."""
-    jacobian = [sympy.diff(equation, symbol) for equation in equations for symbol in symbols]
-    return compile_expressions([*equations, *jacobian], [*symbols, *fixed])
+    return compile_with_jacobian(equations, [*symbols, *fixed], len(symbols))
 
 
 @dataclass(frozen=True)
@@ -533,8 +477,7 @@ def _krawczyk(
 def _dot(context: MPIntervalContext, row: Sequence[Any], column: Sequence[Any]) -> Any:
     total = context.mpf(0)
     for x, y in zip(row, column, strict=True):
-        if not isinstance(y, int) or y:
-            total += x * y
+        total += x * y
     return total
 
 

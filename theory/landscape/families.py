@@ -18,7 +18,7 @@ import numpy as np
 import sympy
 from scipy.optimize import minimize as scipy_minimize
 
-from ..fields import UndecidedSignError, decide_sign, tidy_algebraic
+from ..fields import UndecidedSignError, decide_sign, field_of, tidy_algebraic
 from ..inputs import (
     as_exact,
     read_bias,
@@ -32,11 +32,10 @@ from ..symbols import OPTIMAL
 from .certified_roots import (
     CertifiedRoot,
     Enclosure,
-    FloatContext,
     UncertifiedRootError,
     certify_root,
-    compile_expressions,
 )
+from .evaluation import FloatContext, compile_expressions, compile_with_jacobian
 
 __all__ = ["Atlas", "Chamber", "Family", "FamilyMinimum", "LossTerms", "VertexSign", "antipodal_family",
            "isosceles_family", "polygon_family", "symmetric_pair_family"]  # fmt: skip
@@ -47,6 +46,7 @@ _FLAT = 1e-9  # gradient, and then step, at which a search in floats has arrived
 _DIFFERENCE = 1e-6
 _POLISHING_STEPS = 25
 _EDGE = 1e-6  # positive parameters below this have descended to their bound
+_OFF_THE_WALL = 1e-9  # the loss is continuous, so that a search may take either side
 _SEED = 0
 
 
@@ -391,7 +391,21 @@ class Chamber:
     @cached_property
     def gradient(self) -> tuple[sympy.Expr, ...]:
         """Derivatives of the loss in the parameters."""
-        return tuple(sympy.diff(self.loss, x) for x in self.parameters)
+        return tuple(entry.as_expr() for entry in self._slopes)
+
+    @cached_property
+    def _slopes(self) -> tuple[Any, ...]:
+        """Derivatives as elements of a field: far faster to reduce than expressions."""
+        symbols = (*self.parameters, *sorted(self.terms.free_symbols, key=str))
+        ground = field_of([sympy.S.One, *_roots_in(self.loss)])
+        field = ground.frac_field(*symbols)
+        loss = field.from_sympy(self.loss)
+        above, below = loss.numer, loss.denom
+        # By the quotient rule: the field's own derivative does not do algebraic numbers.
+        return tuple(
+            field.field.new(above.diff(x) * below - above * below.diff(x), below**2)
+            for x in field.field.ring.gens[: len(self.parameters)]
+        )
 
     @cached_property
     def hessian(self) -> sympy.ImmutableMatrix:
@@ -399,19 +413,54 @@ class Chamber:
         return sympy.ImmutableMatrix(sympy.hessian(self.loss, self.parameters))
 
     @cached_property
+    def hessian_at_rest(self) -> sympy.ImmutableMatrix:
+        """The Hessian at points where the gradient vanishes: shorter expressions."""
+        rows = [
+            [multiplier * sympy.Poly(numerator, *self.parameters).diff(x).as_expr()
+             for x in self.parameters]
+            for numerator, multiplier in self._parts
+        ]  # fmt: skip
+        return sympy.ImmutableMatrix(rows)
+
+    @cached_property
     def stationarity(self) -> tuple[sympy.Expr, ...]:
         """Polynomials that vanish at a stationary point: numerators of the gradient.
 
         Constant factors and powers of parameters, which do not vanish, are taken out.
         """
-        return tuple(self._numerator(entry) for entry in self.gradient)
+        return tuple(numerator for numerator, _ in self._parts)
 
-    def _numerator(self, expression: sympy.Expr) -> sympy.Expr:
-        # Roots of numbers are outside what cancel() copes with; the loss has monomials below then.
-        together = sympy.together(expression)
-        numerator = sympy.numer(together if _has_roots(expression) else sympy.cancel(together))
-        _, polynomial = sympy.Poly(sympy.expand(numerator), *self.parameters).terms_gcd()
-        return (polynomial if _has_roots(expression) else polynomial.primitive()[1]).as_expr()
+    @cached_property
+    def multipliers(self) -> tuple[sympy.Expr, ...]:
+        """What the entries of `stationarity` are to be multiplied by to give the gradient.
+
+        At a stationary point the Hessian is the Jacobian of `stationarity`, row by row multiplied
+        by these.
+        """
+        return tuple(multiplier for _, multiplier in self._parts)
+
+    @cached_property
+    def _parts(self) -> tuple[tuple[sympy.Expr, sympy.Expr], ...]:
+        return tuple(self._split(entry) for entry in self._slopes)
+
+    @staticmethod
+    def _split(slope: Any) -> tuple[sympy.Expr, sympy.Expr]:
+        if not slope:
+            return sympy.S.Zero, sympy.S.One
+        ring = slope.numer.ring
+        content, primitive = slope.numer.primitive()
+        # Powers are taken out only of symbols that cannot vanish, or roots would be lost.
+        exponents = tuple(
+            min(powers) if symbol.is_positive else 0
+            for symbol, powers in zip(ring.symbols, zip(*primitive.keys(), strict=True), strict=True)
+        )
+        reduced = ring.from_dict(
+            {tuple(k - e for k, e in zip(powers, exponents, strict=True)): c
+             for powers, c in primitive.items()}
+        )  # fmt: skip
+        monomial = sympy.prod(x**k for x, k in zip(ring.symbols, exponents, strict=True))
+        constant = ring.domain.to_sympy(content)
+        return reduced.as_expr(), constant * monomial / slope.denom.as_expr()
 
     def contains(self, point: Point) -> bool:
         """Say, exactly, whether a point lies in the closed chamber."""
@@ -454,9 +503,14 @@ class Chamber:
         root = certify_root(self.stationarity, self.parameters, point, digits=digits)
         if not root.is_positive(*self.conditions):
             raise UncertifiedRootError("the root is not proved to lie in its chamber", point)
-        if not root.is_positive_definite(self.hessian):
+        if not root.is_positive_definite(self.hessian_at_rest):
             raise UncertifiedRootError("the Hessian is not proved to be positive definite", point)
         return FamilyMinimum(self, root, root.enclose(self.loss)[0])
+
+
+def _roots_in(expression: sympy.Expr) -> list[sympy.Expr]:
+    powers = expression.atoms(sympy.Pow)
+    return sorted((x for x in powers if x.is_number and not x.exp.is_Integer), key=str)
 
 
 def _has_roots(expression: sympy.Expr) -> bool:
@@ -578,21 +632,28 @@ class Atlas:
         return loss, slopes[: len(point)], slopes[len(point) :]
 
     def _at(self, point: Sequence[float]) -> tuple[Chamber, Callable[..., list[Any]]]:
-        pattern = tuple(value > 0 for value in self._values(FloatContext, *point))
-        if pattern not in self._found:
-            sample = {
-                x: sympy.Rational(round(value * _DENOMINATOR), _DENOMINATOR)
-                for x, value in zip(self.family.parameters, point, strict=True)
-            }
-            signs = tuple(self.family._signs(sample))
-            chamber = Chamber(self.family, signs, tuple(sample.items()), self.terms)
-            slopes = [sympy.diff(chamber.loss, symbol) for symbol in self.symbols]
-            function = compile_expressions(
-                [chamber.loss, *chamber.gradient, *slopes],
-                [*self.family.parameters, *self.symbols],
-            )
+        for shift in (0.0, _OFF_THE_WALL):
+            moved = [value + shift * (k + 1) for k, value in enumerate(point)]
+            pattern = tuple(value > 0 for value in self._values(FloatContext, *moved))
+            if pattern in self._found:
+                return self._found[pattern]
+            try:
+                chamber = self._derive(moved)
+            except UndecidedSignError:
+                continue
+            symbols = [*self.family.parameters, *self.symbols]
+            function = compile_with_jacobian([chamber.loss], symbols, len(symbols))
             self._found[pattern] = chamber, function
-        return self._found[pattern]
+            return chamber, function
+        raise UncertifiedRootError("the point lies on a wall between chambers", point)
+
+    def _derive(self, point: Sequence[float]) -> Chamber:
+        sample = {
+            x: sympy.Rational(round(value * _DENOMINATOR), _DENOMINATOR)
+            for x, value in zip(self.family.parameters, point, strict=True)
+        }
+        signs = tuple(self.family._signs(sample))
+        return Chamber(self.family, signs, tuple(sample.items()), self.terms)
 
     def descend(
         self, start: Sequence[float], values: Sequence[float] = ()

@@ -358,7 +358,7 @@ def triple_meeting(*, digits: int = 25) -> TripleMeeting:
     )
     proved = (
         root.is_positive(epsilon, *_inside(), *chamber.conditions)
-        and root.is_positive_definite(chamber.hessian)
+        and root.is_positive_definite(chamber.hessian_at_rest)
         and root.is_positive_definite(sympy.hessian(excess(), (epsilon, *_MOVES)))
     )
     return TripleMeeting(root, proved)

@@ -423,7 +423,7 @@ def _branch_point(
     symbols = (*chamber.parameters, *values)
     enclosures = (*(root[x] for x in own), *values.values())
     part = CertifiedRoot(symbols, enclosures, chamber.stationarity)
-    proved = part.is_positive(*chamber.conditions) and part.is_positive_definite(chamber.hessian)
+    proved = part.is_positive(*chamber.conditions) and part.is_positive_definite(chamber.hessian_at_rest)
     return BranchPoint(phase, chamber, part, proved)
 
 
