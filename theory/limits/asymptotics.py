@@ -146,8 +146,9 @@ def _nearest_piece(expression: sympy.Expr, symbol: sympy.Symbol, point: int) -> 
     if not expression.has(sympy.Piecewise):
         return expression
     folded = sympy.piecewise_fold(expression)
-    ends = {n for _, condition in folded.args for n in condition.atoms(sympy.Number)} | {0, 1}
-    distances = [abs(end - point) for end in ends if end != point]
+    relations = folded.atoms(sympy.core.relational.Relational)
+    ends = {side for relation in relations for side in relation.args if side.is_number} | {0, 1}
+    distances = [abs(sympy.Rational(sympy.N(end - point, 30))) for end in ends if end != point]
     near = abs(point - min(distances) / 2)
     for branch, condition in folded.args:
         if condition.subs(symbol, near) == sympy.true:
@@ -275,6 +276,11 @@ class _System:
             step = self._newton_step(point)
             if not any(step):
                 break
+            if any(change and _valuation(change) == 0 for change in step):
+                raise ValueError(
+                    f"start is not where a stationary point goes at density 0: the parameters "
+                    f"{', '.join(map(str, self.generators[:-1]))} move away from it"
+                )
             point = [value - change for value, change in zip(point, step, strict=True)]
         return point
 
