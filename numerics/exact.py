@@ -213,7 +213,10 @@ def _evaluate(
     shape = parameters.shape
 
     def rows(values: Floats, *tail: int) -> Floats:
-        return np.ascontiguousarray(np.broadcast_to(values, shape + tail)).reshape(-1, *tail)
+        # Writable, because compiled code comes in one version for each kind of array.
+        return np.require(np.broadcast_to(values, shape + tail), requirements=["C", "W"]).reshape(
+            -1, *tail
+        )
 
     rows_W, rows_density = rows(W, m, n), rows(parameters.density, n)
     loss = np.empty(rows_W.shape[0])
@@ -345,10 +348,11 @@ def population_loss(
 
     Notes
     -----
-    For n ≤ 3 the result is accurate relative to itself (a few units in the last place beyond what
-    the rounding of W and b means), for more features up to machine precision times Σ_i I_i s_i/3.
-    `quadrature` and `recurrence` say how, and `general_recurrence` for other features than
-    independent ones with uniform values.
+    For independent features with uniform values and n ≤ 3 the result is accurate relative to
+    itself (a few units in the last place beyond what the rounding of W and b means), for more of
+    them up to machine precision times Σ_i I_i s_i/3. `quadrature` and `recurrence` say how. All
+    other features take `general_recurrence`, whose result is accurate relative to itself where the
+    density of a value is a mixture without negative weights (`beta_mixture`).
 
     Examples
     --------

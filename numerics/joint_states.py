@@ -118,7 +118,7 @@ def joint_states(features: FeatureDistribution, n_features: int) -> JointStates:
     if count > MAX_STATES:
         raise ValueError(
             f"the exact ReLU loss is available for up to {MAX_STATES} joint states of the "
-            f"features, but {features!r} has {count} for n_features = {n_features}; use fewer "
+            f"features, but {features!r} has more for n_features = {n_features}; use fewer "
             f"features, a value density of lower degree, exclusive sets, or activation='linear'"
         )
     values = value_states(features.values)

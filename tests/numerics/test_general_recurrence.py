@@ -115,7 +115,7 @@ def test_loss_of_every_output(
 ) -> None:
     n = len(density)
     rng = np.random.default_rng(n)
-    for _ in range(2 if n < 4 else 1):
+    for _ in range(3 if n < 3 else 1):
         assert_relative(*model(n, 2, rng), density, features, exact_losses)
 
 
@@ -296,7 +296,8 @@ def assert_gradient(
 
 @pytest.mark.parametrize("activation", ["relu", "linear"])
 @pytest.mark.parametrize(
-    ("features", "density"), [case for case in EVERY_CASE if str(case.id).endswith(("-2", "-3"))]
+    ("features", "density"),
+    [case for case in EVERY_CASE if str(case.id).endswith(("-2", "-uniform-3", "-symmetric-3"))],
 )
 def test_gradient_at_random_points(
     features: FeatureDistribution, density: list[float], activation: str, exact_losses: Losses
