@@ -280,7 +280,7 @@ def _is_zero(difference: sympy.Expr) -> bool:
         return prove_sign(difference).sign == 0
     if difference.is_polynomial(*symbols):
         return bool(sympy.Poly(difference, *symbols, extension=True).is_zero)
-    return sympy.cancel(sympy.together(difference)) == 0
+    return bool(sympy.cancel(sympy.together(difference)) == 0)
 
 
 def _sets(sets: Sequence[tuple[int, ...]]) -> _Formula:

@@ -342,6 +342,13 @@ def test_a_zero_at_a_point_of_division_is_no_positivity() -> None:
     assert isinstance(prove_positive(along, [CLOSED(0, 1)] * 2), Counterexample)
 
 
+def test_a_zero_on_an_edge_whose_corners_are_left_out_is_no_positivity() -> None:
+    """On x = 1/2 the polynomial is 0, on an edge between boxes whose ends the open range lacks."""
+    edge = sympy.Poly((2 * x - 1) ** 2, x, y)
+    with pytest.raises(UndecidedCertificateError):
+        prove_positive(edge, [CLOSED(0, 1), CLOSED.open(0, 1)], max_pieces=8)
+
+
 def test_two_symbols() -> None:
     box = [CLOSED(0, 1), CLOSED(0, 2)]
     positive = sympy.Poly(x**2 - x * y + y**2 + sympy.Rational(1, 9), x, y)
@@ -504,7 +511,7 @@ def test_refutation_covers_all_densities_and_can_be_checked_by_hand() -> None:
                 assert isinstance(part, PositivityProof)
                 check_by_hand(part)
             quotient = (
-                comparison.proof.numerator.polynomial.as_expr()  # type: ignore[union-attr]
+                comparison.proof.numerator.polynomial.as_expr()
                 / comparison.proof.denominator.polynomial.as_expr()
             )
             direct = comparison.bound - certificate.loss
