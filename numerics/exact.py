@@ -214,9 +214,8 @@ def _evaluate(
 
     def rows(values: Floats, *tail: int) -> Floats:
         # Writable, because compiled code comes in one version for each kind of array.
-        return np.require(np.broadcast_to(values, shape + tail), requirements=["C", "W"]).reshape(
-            -1, *tail
-        )
+        full = values if values.shape == shape + tail else np.broadcast_to(values, shape + tail)
+        return np.require(full, requirements=["C", "W"]).reshape(-1, *tail)
 
     rows_W, rows_density = rows(W, m, n), rows(parameters.density, n)
     loss = np.empty(rows_W.shape[0])
