@@ -15,7 +15,14 @@ import sympy
 from sympy.polys.constructor import construct_domain
 from sympy.simplify.fu import TR8
 
-__all__ = ["UndecidedSignError", "decide_sign", "field_of", "tidy_algebraic"]
+__all__ = [
+    "UndecidedSignError",
+    "decide_sign",
+    "element_of",
+    "exact_gram",
+    "field_of",
+    "tidy_algebraic",
+]
 
 Sample = Mapping[sympy.Symbol, Any]
 
@@ -120,6 +127,9 @@ def field_of(expressions: Iterable[sympy.Expr]) -> Any:
     if all(e.is_Rational for e in expressions):
         return sympy.QQ
     if all(e.is_number and e.is_algebraic for e in expressions):
+        roots, _ = _atoms(expressions)
+        if len(roots) == 1:  # no search for a primitive element is needed
+            return sympy.QQ.algebraic_field(roots[0])
         return construct_domain(expressions, extension=True, field=True)[0]
     domain = construct_domain(expressions, field=True)[0]
     if not domain.is_EX:
@@ -141,12 +151,61 @@ def _atoms(expressions: Iterable[sympy.Expr]) -> tuple[list[sympy.Expr], list[sy
         is_power = expression.is_Pow and expression.exp.is_Integer
         if expression.is_Add or expression.is_Mul or is_power:
             stack.extend(expression.args)
+        elif expression.is_Rational:
+            continue
         elif expression.is_number and expression.is_algebraic:
             roots.add(expression)
         else:
             generators.add(expression)
     key = sympy.default_sort_key
     return sorted(roots, key=key), sorted(generators, key=key)
+
+
+def element_of(field: Any, expression: sympy.Expr) -> Any:
+    """Return an expression as an element of a field that contains it.
+
+    SymPy finds out how any algebraic number lies in a number field, which takes long. One that is
+    a polynomial in the field's generator is evaluated there.
+
+    Examples
+    --------
+    >>> K = sympy.QQ.algebraic_field(sympy.sqrt(5))
+    >>> K.to_sympy(element_of(K, (1 + sympy.sqrt(5)) / 2))
+    1/2 + sqrt(5)/2
+    """
+    if not field.is_AlgebraicField or len(field.orig_ext) != 1:
+        return field.from_sympy(expression)
+    x = sympy.Dummy("x")
+    in_x = expression.xreplace({field.orig_ext[0]: x})
+    if in_x.is_Rational:
+        return field.from_sympy(in_x)
+    if not in_x.is_polynomial(x) or in_x.free_symbols != {x}:
+        return field.from_sympy(expression)
+    coefficients = sympy.Poly(in_x, x).all_coeffs()
+    if not all(c.is_Rational for c in coefficients):
+        return field.from_sympy(expression)
+    total = field.zero
+    for c in coefficients:
+        total = total * field.unit + field.from_sympy(c)
+    return total
+
+
+def exact_gram(weights: sympy.Matrix) -> sympy.ImmutableMatrix:
+    """Return WᵀW with algebraic numbers in their short forms.
+
+    Examples
+    --------
+    >>> exact_gram(sympy.Matrix([[sympy.sqrt(2), 1 - sympy.sqrt(2)]]))
+    Matrix([
+    [           2,   -2 + sqrt(2)],
+    [-2 + sqrt(2), 3 - 2*sqrt(2)]])
+    """
+    n = weights.shape[1]
+    columns = [weights.col(i) for i in range(n)]
+    upper = {
+        (i, j): tidy_algebraic(columns[i].dot(columns[j])) for i in range(n) for j in range(i, n)
+    }
+    return sympy.ImmutableMatrix(n, n, lambda i, j: upper[min(i, j), max(i, j)])
 
 
 def decide_sign(

@@ -13,7 +13,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from .fields import tidy_algebraic
+from .fields import exact_gram, tidy_algebraic
 from .inputs import read_weights
 
 __all__ = ["dimensions_per_feature", "feature_dimensionality", "interference"]
@@ -150,7 +150,7 @@ def _gram(W: NDArray[Any]) -> NDArray[Any]:
 
 def _exact_gram(W: Any) -> sympy.Matrix:
     weights = read_weights(W)
-    return (weights.T * weights).applyfunc(tidy_algebraic)
+    return exact_gram(weights)
 
 
 def _ratio(numerator: sympy.Expr, denominator: sympy.Expr) -> sympy.Expr:

@@ -13,7 +13,7 @@ from ..features import FeatureDistribution, check_features
 from ..model import Activation, check_activation
 from .bias import BiasPiece, OptimalBias, beta
 from .bias_search import minimize_bias
-from .fields import decide_sign, field_of, tidy_algebraic
+from .fields import decide_sign, element_of, exact_gram, field_of
 from .inputs import (
     as_exact,
     read_bias,
@@ -69,7 +69,7 @@ class OutputLoss:
         """
         if self.optimum is not None:
             return ()
-        shift = self.output.field.from_sympy(self.bias)
+        shift = element_of(self.output.field, self.bias)
         is_active = self.signs.above(self.bias)
         return active_set_terms(self.output, shift, is_active, self.output.field.to_sympy)
 
@@ -234,7 +234,7 @@ def derive_loss(
     importances = read_importance(importance, n_features)
     coefficient = read_penalty(penalty)
     exact_sample = None if sample is None else {k: as_exact(v) for k, v in sample.items()}
-    gram = (weights.T * weights).applyfunc(tidy_algebraic)
+    gram = exact_gram(weights)
     rings: dict[Any, DensityRing] = {}
     signs: dict[Any, _VertexSigns] = {}
     losses: dict[Any, Any] = {}
@@ -271,7 +271,9 @@ def _output(
     if key not in rings:
         rings[key] = DensityRing.over(field, own)
     ring = rings[key]
-    return Output(index, tuple(map(field.from_sympy, row)), ring, features, activation)
+    return Output(
+        index, tuple(element_of(field, entry) for entry in row), ring, features, activation
+    )
 
 
 def _output_loss(
@@ -291,7 +293,7 @@ def _output_loss(
         optimum = replace(cache[key], output=output.index)
         return OutputLoss(output, importance, couplings, optimum.bias, optimum.loss, optimum, signs)
     if key not in cache:
-        shift = field.from_sympy(bias)
+        shift = element_of(field, bias)
         element = error(output).at(shift, signs.above(bias))
         densities = list(output.ring.expressions.values())
         cache[key] = by_powers(output.ring.to_sympy(element), densities)
@@ -324,7 +326,7 @@ class _VertexSigns:
 
     def above(self, bias: sympy.Expr) -> Callable[[Any], bool]:
         """Return the function that says of a vertex value whether it lies above −`bias`."""
-        shift = self.field.from_sympy(bias)
+        shift = element_of(self.field, bias)
         return lambda value: self._is_positive(value + shift)
 
     def _is_positive(self, element: Any) -> bool:
@@ -387,7 +389,7 @@ def optimal_bias(
     n_features = weights.shape[1]
     if isinstance(output, bool) or not isinstance(output, int) or not 0 <= output < n_features:
         raise ValueError(f"output must be a feature 0, …, {n_features - 1}, got {output!r}")
-    gram = (weights.T * weights).applyfunc(tidy_algebraic)
+    gram = exact_gram(weights)
     densities = read_joint_density(density, distribution, n_features)
     return minimize_bias(
         _output(

@@ -23,6 +23,7 @@ import sympy
 
 from ..features import FeatureDistribution, Gate, GateKind
 from ..model import Activation
+from .fields import element_of
 from .transforms import (
     Transform,
     add,
@@ -74,7 +75,7 @@ class DensityRing:
         generators = {d: sympy.Dummy(f"d{k}") for k, d in enumerate(unknown)}
         ring = field.poly_ring(*generators.values()) if unknown else field
         elements = tuple(
-            ring.from_sympy(generators[d]) if d in generators else ring.one * field.from_sympy(d)
+            ring.from_sympy(generators[d]) if d in generators else ring.one * element_of(field, d)
             for d in densities
         )
         return cls(field, ring, elements, {symbol: d for d, symbol in generators.items()})

@@ -33,7 +33,7 @@ import sympy
 from ...model import check_sizes
 from ...values import ValueDistribution
 from ..configurations import Configuration
-from ..fields import decide_sign, tidy_algebraic
+from ..fields import decide_sign, exact_gram, tidy_algebraic
 from ..geometry import feature_dimensionality
 from ..inputs import as_exact, read_density, read_weights
 from ..polytopes import orthogonal_basis
@@ -137,7 +137,7 @@ def quadratic_loss(W: Any, values: Sequence[Any], *, kurtosis: Any) -> sympy.Exp
     """
     weights = read_weights(W)
     v, kappa = _read_values(values, weights.shape[1]), _read_kurtosis(kurtosis)
-    gram = (weights.T * weights).applyfunc(tidy_algebraic)
+    gram = exact_gram(weights)
     n = len(v)
     own = sympy.Add(*((v[i] - gram[i, i]) ** 2 for i in range(n)))
     crossed = sympy.Add(*(gram[i, j] ** 2 for i in range(n) for j in range(n) if i != j))

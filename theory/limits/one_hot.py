@@ -14,7 +14,7 @@ from typing import Any
 
 import sympy
 
-from ..fields import decide_sign, tidy_algebraic
+from ..fields import decide_sign, exact_gram, tidy_algebraic
 from ..inputs import as_exact, read_bias, read_weights
 from ..symbols import OPTIMAL
 
@@ -67,7 +67,7 @@ def one_hot_potential(W: Any, b: Any = None, *, sample: Sample | None = None) ->
     if OPTIMAL in biases:
         raise ValueError("one_hot_potential needs numbers or expressions as biases, got OPTIMAL")
     exact_sample = None if sample is None else {k: as_exact(v) for k, v in sample.items()}
-    gram = (weights.T * weights).applyfunc(tidy_algebraic)
+    gram = exact_gram(weights)
     n = weights.shape[1]
     terms = [reconstruction_term(gram[i, i], biases[i], exact_sample) for i in range(n)] + [
         interference_term(gram[i, j], biases[i], exact_sample)
