@@ -124,7 +124,7 @@ def critical_penalty(
     --------
     >>> found = critical_penalty(1, sympy.Rational(1, 5))
     >>> print(found.values[lam].decimal(12), found.points[1].phase.name)
-    0.034752093594 dedicated
+    0.037553954792 dedicated
     """
     at = {r: sympy.Rational(importance), s: sympy.Rational(density)}
     if not 0 < at[r] <= 1 or not 0 < at[s] < 1:
@@ -225,7 +225,7 @@ def highest_penalty(importance: Any, *, digits: int = 20) -> PenaltyPeak:
 
     >>> peak = highest_penalty(1)
     >>> print(peak.penalty.decimal(10), peak.s.decimal(10))
-    0.0392824894 0.2889660108
+    0.0395521542 0.2672991012
     """
     value = sympy.Rational(importance)
     density = float(classical_threshold().best_density.subs(r, value))
@@ -244,8 +244,9 @@ def highest_penalty(importance: Any, *, digits: int = 20) -> PenaltyPeak:
 def symmetry_breaking(density: Any, *, digits: int = 20) -> CertifiedRoot:
     """Solve for the penalty at which the symmetric pair at r = 1 becomes a saddle.
 
-    Beyond it the two columns differ in length: the Hessian's block on the moves that exchange
-    length and bias between the two features, which is 2 × 2, has a zero eigenvalue there.
+    Beyond it the columns of the minimum differ in length: the Hessian's block on the moves that
+    exchange length and bias between the two features, which is 2 × 2, has a zero eigenvalue
+    there. The uneven pair may be lower already before.
 
     Parameters
     ----------
@@ -262,7 +263,7 @@ def symmetry_breaking(density: Any, *, digits: int = 20) -> CertifiedRoot:
     Examples
     --------
     >>> print(symmetry_breaking(sympy.Rational(1, 10))[lam].decimal(10))
-    0.0245588126
+    0.0246820976
     """
     value = sympy.Rational(density)
     atlas = _penalized()

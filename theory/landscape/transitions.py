@@ -249,7 +249,7 @@ def meet(
     >>> pair = opposed_phase("antipodal", (1, 0.7, 0, 0.2))
     >>> found = meet([pair, dedicated_phase()], at={s: sympy.Rational(1, 2)}, guess={r: 0.52})
     >>> print(found.r.decimal(12), found.kind, found.are_minima)
-    0.537067490284 first order True
+    0.535738764065 first order True
     """
     _check_unknowns(phases, at, guess)
     atlases = [_atlas(x.family, _terms(x.family, importance, penalty)) for x in phases]
