@@ -122,10 +122,10 @@ class Family:
     >>> pair = Family("pair", [[a, -c]], [p, q])
     >>> chamber = pair.chamber({a: 0.9, c: 0.8, p: 0.1, q: 0.1}, density=0.5)
     >>> chamber.inequalities
-    (a**2 - a*c + p > 0, a*c - p > 0, -a*c + c**2 + q < 0, a*c - q > 0)
+    (a*c - p > 0, a**2 - a*c + p > 0, a*c - q > 0, -a*c + c**2 + q > 0)
     >>> found = pair.minimum(density=0.5, start={a: 0.9, c: 0.9, p: 0.1, q: 0.1})
     >>> print(found.parameters[a].decimal(12), found.loss.decimal(12))
-    0.969038889690 0.076282446716
+    0.968969991305 0.076282446990
     """
 
     name: str
