@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from functools import partial
 from itertools import combinations, product
+from typing import Any
 
 import sympy
 from plain_loop import print_table
@@ -67,9 +70,9 @@ def plain_box(g: list[sympy.Expr], own: int | None) -> sympy.Expr:
     return second - 2 * (cross - second / (2 * g[own])) + Rational(1, 3)
 
 
-def seconds(function: object, *arguments: object) -> tuple[float, object]:
+def seconds(function: Callable[[], Any]) -> tuple[float, Any]:
     start = time.perf_counter()
-    result = function(*arguments)  # type: ignore[operator]
+    result = function()
     return time.perf_counter() - start, result
 
 
@@ -90,13 +93,17 @@ def compare(configuration: Configuration, optimal: bool) -> list[str]:
     return [name, size, f"{fast:.3f} s", f"{slow:.2f} s", f"{slow / fast:,.0f}", best]
 
 
+def candidate_losses(n_features: int, n_hidden: int) -> list[sympy.Expr]:
+    return [candidate.loss() for candidate in candidates(n_features, n_hidden)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small configurations only")
     quick = parser.parse_args().quick
     expected_loss([[1, -1]])  # imports what SymPy imports late
     for sizes in ((2, 1), (3, 2)):
-        took, _ = seconds(lambda sizes=sizes: [c.loss() for c in candidates(*sizes)])
+        took, _ = seconds(partial(candidate_losses, *sizes))
         print(f"all candidates of {sizes}: {took:.3f} s")
     rows = [compare(named_configuration(name), not quick) for name in (QUICK if quick else NAMES)]
     print_table(["configuration", "(n, m)", "zero bias", "plain sum", "ratio", "optimal"], rows)

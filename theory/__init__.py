@@ -3,25 +3,28 @@
 from .bias import OptimalBias, UnsolvedBiasError
 from .boundaries import PhaseBoundary, TriplePoint, boundaries, phase_boundary, triple_points
 from .catalogue import named_configuration
-from .certificates import Certificate, certify
+from .certificates import Certificate, UndecidedCertificateError, certify, refutation
 from .configurations import Configuration, candidates
 from .derivation import Derivation, derivation
 from .fields import UndecidedSignError
 from .geometry import dimensions_per_feature, feature_dimensionality, interference
 from .limits import (
+    allocate_capacity,
     asymptotics,
     capacity,
+    capacity_frontier,
     capacity_report,
+    multilinear_expansion,
     one_active_loss,
     one_hot_potential,
     one_hot_report,
     polygon_critical_points,
     sparsity_expansion,
+    stationary_series,
 )
 from .linear import linear_critical_points, linear_loss, linear_report
 from .loss import derive_loss, expected_loss, optimal_bias
 from .moments import input_moments
-from .one_sparse import refutation
 from .polytopes import (
     antipodal_pair,
     bipyramid,
@@ -43,14 +46,17 @@ __all__ = [
     "OptimalBias",
     "PhaseBoundary",
     "TriplePoint",
+    "UndecidedCertificateError",
     "UndecidedSignError",
     "UnsolvedBiasError",
+    "allocate_capacity",
     "antipodal_pair",
     "asymptotics",
     "bipyramid",
     "boundaries",
     "candidates",
     "capacity",
+    "capacity_frontier",
     "capacity_report",
     "certify",
     "cross_polytope",
@@ -67,6 +73,7 @@ __all__ = [
     "linear_critical_points",
     "linear_loss",
     "linear_report",
+    "multilinear_expansion",
     "named_configuration",
     "one_active_loss",
     "one_hot_potential",
@@ -82,5 +89,6 @@ __all__ = [
     "s",
     "sparsity_expansion",
     "square_antiprism",
+    "stationary_series",
     "triple_points",
 ]

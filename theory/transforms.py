@@ -85,8 +85,9 @@ def value_transform(
     (e^{2w} − 1)/(2w):
 
     >>> import sympy
-    >>> value_transform(sympy.QQ, sympy.QQ(2), [Fraction(1)], symmetric=False)
-    {(2, 1): 1/2, (0, 1): -1/2}
+    >>> transform = value_transform(sympy.QQ, sympy.QQ(2), [Fraction(1)], symmetric=False)
+    >>> {(int(t), k): str(c) for (t, k), c in transform.items()}
+    {(2, 1): '1/2', (0, 1): '-1/2'}
     """
     if symmetric:
         sign = -1 if power % 2 else 1

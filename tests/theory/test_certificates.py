@@ -18,13 +18,22 @@ from hypothesis import given, settings, strategies as st
 from superposition.features import Anticorrelated, CoActive
 from superposition.numerics import population_loss
 from superposition.theory import OPTIMAL, optimal_bias, r, regular_polygon, s
-from superposition.theory.bernstein import Counterexample, PositivityProof, prove_positive
-from superposition.theory.certificate_steps import active_set_steps
-from superposition.theory.certificate_text import certificate_steps
-from superposition.theory.certificates import QuotientProof, certify
+from superposition.theory.certificates import PIECES, conjectured_losses, pair_sum, refutation
+from superposition.theory.certificates.bernstein import (
+    Counterexample,
+    PositivityProof,
+    prove_positive,
+)
+from superposition.theory.certificates.statements import QuotientProof, certify
+from superposition.theory.certificates.number_signs import (
+    SignProof,
+    UndecidedCertificateError,
+    X,
+    prove_sign,
+)
+from superposition.theory.certificates.steps import active_set_steps
+from superposition.theory.certificates.text import certificate_steps
 from superposition.theory.loss import derive_loss
-from superposition.theory.number_signs import SignProof, UndecidedCertificateError, X, prove_sign
-from superposition.theory.one_sparse import PIECES, conjectured_losses, pair_sum, refutation
 
 HALF = F(1, 2)
 CLOSED = sympy.Interval
@@ -165,7 +174,7 @@ def test_a_wrong_step_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = active_set_steps(
         0, (sympy.S.One, -sympy.S.One), sympy.Rational(1, 9), proof.model.densities, lambda v: v > 0
     )
-    module = "superposition.theory.certificate_text.active_set_steps"
+    module = "superposition.theory.certificates.text.active_set_steps"
     monkeypatch.setattr(module, lambda *_: wrong)
     with pytest.raises(ArithmeticError, match="two derivations"):
         proof.text()
@@ -475,7 +484,7 @@ def test_regimes_with_an_irrational_end_are_compared_one_by_one(
     )
     changed = replace(model.outputs[1], optimum=replace(optimum, regimes=regimes))
     made_up = replace(model, outputs=(model.outputs[0], changed))
-    monkeypatch.setattr("superposition.theory.certificates.derive_loss", lambda *_, **__: made_up)
+    monkeypatch.setattr("superposition.theory.certificates.statements.derive_loss", lambda *_, **__: made_up)
     # The ends are widened by up to 1e−6, so that the bound must have that much room.
     proof = certify([[1, 0]], [0, OPTIMAL], less_than=bound + F(1, 10**5), over={s: (0, 1)})
     assert proof.holds == holds

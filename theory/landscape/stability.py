@@ -114,7 +114,7 @@ def vary(
     >>> from superposition.theory import s
     >>> moved = vary([[1, 0]], [0, s / 2], [[0, -1]], [0, s / 2], importance=(1, 1))
     >>> moved.coefficients[1:3]
-    (0, s**2/4)
+    (0, 7*s**2/12 - s/3)
     """
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
         raise ValueError(f"order must be an integer of at least 1, got {order!r}")
@@ -130,6 +130,11 @@ def vary(
     gram = (moved_W.T * moved_W).applyfunc(sympy.expand)
     values = _vertex_values(gram, moved_b)
     exact = {} if sample is None else {symbol: as_exact(value) for symbol, value in sample.items()}
+    # Where only assumptions decide the lowest order, any values of the other symbols serve to
+    # find the side; what neither decides is refused by `_conditions`.
+    free = set().union(*(value.free_symbols for value in values)) - {eps}
+    complete = {**dict.fromkeys(free, sympy.S.Half), **exact}
+    conditions = tuple(_conditions(values, eps, exact)) if activation == "relu" else ()
     model = derive_loss(
         moved_W,
         moved_b,
@@ -138,13 +143,13 @@ def vary(
         activation=activation,
         features=features,
         penalty=penalty,
-        sample={**exact, eps: _small_enough(values, eps, exact)},
+        sample={**complete, eps: _small_enough(values, eps, complete)},
     )
     return Variation(
         direction,
         drift,
         _power_series(model.total, eps, order),
-        tuple(_conditions(values, eps, exact)) if activation == "relu" else (),
+        conditions,
         exact,
     )
 

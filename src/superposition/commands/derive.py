@@ -215,11 +215,18 @@ def _certify(
     latex: bool,
     as_json: bool,
 ) -> None:
-    from ..theory import certify
+    from ..theory import UndecidedCertificateError, certify
 
-    certificate = certify(
-        **model, less_than=less_than or None, greater_than=greater_than or None, over=over or None
-    )
+    try:
+        certificate = certify(
+            **model,
+            less_than=less_than or None,
+            greater_than=greater_than or None,
+            over=over or None,
+        )
+    except UndecidedCertificateError as error:  # neither proved nor bad use
+        click.echo(f"superposition: {error}", err=True)
+        raise SystemExit(1) from None
     if as_json:
         click.echo(
             strict_json(

@@ -15,13 +15,13 @@ from typing import Any, Literal
 
 import sympy
 
-from ..features import FeatureDistribution, check_features
+from ...features import FeatureDistribution, check_features
+from ..inputs import as_exact, read_bias, read_weights
+from ..loss import ModelLoss, OutputLoss, derive_loss
+from ..symbols import OPTIMAL, s
 from .bernstein import Counterexample, PositivityProof, prove_positive
-from .certificate_steps import vertex_values
-from .inputs import as_exact, read_bias, read_weights
-from .loss import ModelLoss, OutputLoss, derive_loss
 from .number_signs import SignProof, UndecidedCertificateError, prove_sign
-from .symbols import OPTIMAL, s
+from .steps import vertex_values
 
 __all__ = [
     "Certificate",
@@ -172,19 +172,19 @@ class Certificate:
     @property
     def statement(self) -> str:
         """What is proved or disproved, in one line."""
-        from .certificate_text import statement
+        from .text import statement
 
         return statement(self)
 
     def text(self) -> str:
         """Return the proof as plain text."""
-        from .certificate_text import as_text
+        from .text import as_text
 
         return as_text(self)
 
     def latex(self) -> str:
         """Return the proof as a LaTeX fragment: paragraphs and displays, amsmath only."""
-        from .certificate_text import as_latex
+        from .text import as_latex
 
         return as_latex(self)
 

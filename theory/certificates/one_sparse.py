@@ -29,9 +29,9 @@ from typing import Any
 
 import sympy
 
-from .certificates import Certificate, certify
-from .inputs import as_exact
-from .symbols import s
+from ..inputs import as_exact
+from ..symbols import s
+from .statements import Certificate, certify
 
 __all__ = ["PIECES", "PairPiece", "conjectured_losses", "pair_sum", "refutation"]
 

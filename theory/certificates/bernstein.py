@@ -23,7 +23,7 @@ import numpy as np
 import sympy
 from numpy.typing import NDArray
 
-from .cells import Cell, cells, real_roots_between
+from ..cells import Cell, cells, real_roots_between
 from .number_signs import UndecidedCertificateError, prove_sign
 
 __all__ = [

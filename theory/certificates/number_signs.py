@@ -16,7 +16,7 @@ from math import ceil, floor
 
 import sympy
 
-from .fields import field_of
+from ..fields import field_of
 
 __all__ = ["Enclosure", "SignProof", "UndecidedCertificateError", "X", "prove_sign"]
 
@@ -34,14 +34,14 @@ class UndecidedCertificateError(ValueError):
     Both sides may touch at a point that no halving reaches. Ask for less, or on another range:
 
     >>> import sympy
-    >>> from superposition.theory.bernstein import prove_positive
+    >>> from superposition.theory.certificates.bernstein import prove_positive
     >>> x, y = sympy.symbols("x y")
     >>> touching = sympy.Poly((3 * x - 1) ** 2 + (3 * y - 1) ** 2, x, y)
     >>> unit = sympy.Interval(0, 1)
     >>> prove_positive(touching, (unit, unit), max_pieces=32)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    superposition.theory.number_signs.UndecidedCertificateError: the sign of ...
+    superposition.theory.certificates.number_signs.UndecidedCertificateError: the sign of ...
     >>> len(prove_positive(touching + 1, (unit, unit)).pieces)
     4
     """

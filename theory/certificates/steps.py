@@ -18,7 +18,7 @@ from typing import Any
 
 import sympy
 
-from .fields import field_of
+from ..fields import field_of
 
 __all__ = ["ActiveSetStep", "Node", "active_set_steps", "vertex_values"]
 

@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 
 import sympy
 
-from ..values import UNIFORM
+from ...values import UNIFORM
+from ..bias import beta
+from ..loss import OutputLoss
 from .bernstein import BernsteinPiece, Counterexample, PositivityProof
-from .bias import beta
-from .certificate_steps import ActiveSetStep, active_set_steps
-from .certificates import Certificate, Comparison, Domain, QuotientProof
-from .loss import OutputLoss
 from .number_signs import Enclosure, SignProof, X, prove_sign
+from .statements import Certificate, Comparison, Domain, QuotientProof
+from .steps import ActiveSetStep, active_set_steps
 
 __all__ = ["as_latex", "as_text", "statement"]
 
