@@ -1,7 +1,8 @@
 """Theory against exact optimum against trained models: datasets, agreement, figures."""
 
 from .agreement import agreement, phases_of, summarize
-from .checks import Check, verify
+from .check import Check
+from .checks import verify
 from .configuration import PhaseDiagramConfiguration
 from .phases import classify, flip_columns, phase_names
 from .plots import draw_boundaries, plot_phase_diagram

@@ -25,42 +25,12 @@ from ..theory import (
     s,
     triple_points,
 )
+from .check import EXACT, Check, same
+from .theory_checks import THEORY_GROUPS
 
 Floats = NDArray[np.float64]
 
 _POINTS = 200
-_EXACT = 1e-12  # the accuracy that `population_loss` states, relative
-
-
-@dataclass(frozen=True)
-class Check:
-    """One statement with the evidence for or against it.
-
-    Attributes
-    ----------
-    name : str
-    statement : str
-    source : str
-        Where the statement is made.
-    oracle : str
-        What the statement was compared with.
-    deviation : float
-        Largest deviation found; 0 where the comparison is exact.
-    tolerance : float
-        Largest deviation that the oracle's accuracy explains.
-    """
-
-    name: str
-    statement: str
-    source: str
-    oracle: str
-    deviation: float
-    tolerance: float
-
-    @property
-    def holds(self) -> bool:
-        """Whether the deviation is within the tolerance."""
-        return self.deviation <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -92,11 +62,6 @@ def _configuration(form: _ClosedForm) -> Configuration:
     return Configuration(form.name, W, b)
 
 
-def _same(first: Any, second: Any) -> float:
-    """Return 0 if two expressions are identical, else infinity: an exact comparison."""
-    return 0.0 if sympy.simplify(first - second) == 0 else np.inf
-
-
 def _sample(rng: np.random.Generator) -> tuple[Floats, Floats]:
     return 1 - rng.random(_POINTS), 10 ** rng.uniform(-1, 1, _POINTS)
 
@@ -106,9 +71,7 @@ def _closed_forms(rng: np.random.Generator) -> Iterator[Check]:
         configuration = _configuration(form)
         derived = configuration.loss()
         statement = f"L = {form.claim} for W = {list(map(list, form.W))}"
-        yield Check(
-            form.name, statement, form.source, "derivation", _same(derived, form.claim), 0.0
-        )
+        yield Check(form.name, statement, form.source, "derivation", same(derived, form.claim), 0.0)
         density, ratio = _sample(rng)
         n = configuration.n_features
         biases = [configuration.b_array(sympy.Float(x)) for x in density]
@@ -126,7 +89,7 @@ def _closed_forms(rng: np.random.Generator) -> Iterator[Check]:
             form.source,
             f"exact quadrature at {_POINTS} random (s, r)",
             deviation,
-            _EXACT,
+            EXACT,
         )
 
 
@@ -136,7 +99,7 @@ def _dropped_bias(rng: np.random.Generator) -> Iterator[Check]:
         "the optimal bias of a dropped feature is s/2",
         _NOTEBOOK,
         "piecewise minimization over the bias",
-        _same(optimal_bias([[1, 0]], 1).bias, s / 2),
+        same(optimal_bias([[1, 0]], 1).bias, s / 2),
         0.0,
     )
 
@@ -153,7 +116,7 @@ def _boundaries(rng: np.random.Generator) -> Iterator[Check]:
             f"{other.name!r} and {both.name!r} are equal at r = {claim}",
             "Elhage et al. 2022, phase diagram",
             "derivation",
-            _same(solution, claim),
+            same(solution, claim),
             0.0,
         )
     ((ratio, density),) = triple_points(candidates(2, 1))
@@ -162,7 +125,7 @@ def _boundaries(rng: np.random.Generator) -> Iterator[Check]:
         "the three phases of (2, 1) meet at r = 1, s = 4/7",
         "Elhage et al. 2022, phase diagram",
         "derivation",
-        max(_same(ratio, 1), _same(density, sympy.Rational(4, 7))),
+        max(same(ratio, 1), same(density, sympy.Rational(4, 7))),
         0.0,
     )
 
@@ -170,7 +133,7 @@ def _boundaries(rng: np.random.Generator) -> Iterator[Check]:
 def _swapped_labels(rng: np.random.Generator) -> Iterator[Check]:
     one_zero = _configuration(CLOSED_FORMS[0]).loss()
     zero_one = _configuration(CLOSED_FORMS[1]).loss()
-    swapped = max(_same(one_zero, r * _DROPPED), _same(zero_one, _DROPPED))
+    swapped = max(same(one_zero, r * _DROPPED), same(zero_one, _DROPPED))
     yield Check(
         "roe-labels-swapped",
         "Roe's equations (2) and (3) carry each other's label",
@@ -233,7 +196,7 @@ def _invariances(rng: np.random.Generator) -> Iterator[Check]:
         "Elhage et al. 2022",
         f"exact quadrature at {_POINTS} random models",
         float(np.max(np.abs(rotated / plain - 1))),
-        _EXACT,  # QW is rounded to 16 digits, and the losses are of order 1
+        EXACT,  # QW is rounded to 16 digits, and the losses are of order 1
     )
     sums = [feature_dimensionality(weights).sum() for weights in W]
     yield Check(
@@ -300,6 +263,7 @@ _GROUPS: tuple[Callable[[np.random.Generator], Iterator[Check]], ...] = (
     _invariances,
     _optimum,
     _sampling,
+    *THEORY_GROUPS,
 )
 
 

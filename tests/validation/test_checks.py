@@ -9,20 +9,20 @@ import pytest
 import sympy
 
 from superposition.theory import s
-from superposition.validation import checks, verify
+from superposition.validation import Check, checks, verify
 
 
 @pytest.fixture(scope="module")
-def results() -> list[checks.Check]:
+def results() -> list[Check]:
     return list(verify())
 
 
-def test_every_check_holds(results: list[checks.Check]) -> None:
+def test_every_check_holds(results: list[Check]) -> None:
     assert len(results) > 20
     assert [check.name for check in results if not check.holds] == []
 
 
-def test_names_are_unique(results: list[checks.Check]) -> None:
+def test_names_are_unique(results: list[Check]) -> None:
     names = [check.name for check in results]
     assert len(set(names)) == len(names)
 
