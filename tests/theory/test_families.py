@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 from random import Random
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -26,18 +27,18 @@ NEAR = {a: Q(9, 10), c: Q(4, 5), p: Q(1, 10), q: Q(1, 10)}
 PAIR = antipodal_family()
 
 
-def quadrature(W, b, density, importance):
+def quadrature(W: Any, b: Any, density: Any, importance: Any) -> Any:
     """E Σ I_i (x_i − x̂_i)² of a (2, 1) model from the definition, with mpmath in 20 digits."""
     with mpmath.workdps(20):
         w, shift = [mpmath.mpf(x.p) / x.q for x in W], [mpmath.mpf(x.p) / x.q for x in b]
 
-        def error(x):
+        def error(x: Any) -> Any:
             hidden = sum(wi * xi for wi, xi in zip(w, x, strict=True))
             return sum(
                 importance[i] * (x[i] - max(w[i] * hidden + shift[i], 0)) ** 2 for i in range(2)
             )
 
-        def inner(x0, fixed):
+        def inner(x0: Any, fixed: Any) -> Any:
             # split where a pre-activation changes its sign
             kinks = [(-shift[i] / w[i] - w[0] * x0) / w[1] for i in range(2)]
             nodes = sorted({0, 1, *(k for k in kinks if 0 < k < 1)})
@@ -56,7 +57,7 @@ def quadrature(W, b, density, importance):
         return d**2 * both + single + (1 - d) ** 2 * error((0, 0))
 
 
-def test_loss_of_a_chamber_is_the_definition_by_quadrature():
+def test_loss_of_a_chamber_is_the_definition_by_quadrature() -> None:
     chamber = PAIR.chamber(NEAR, density=Q(1, 3), importance=(1, Q(3, 4)))
     point = {a: Q(19, 20), c: Q(17, 20), p: Q(1, 12), q: Q(1, 9)}
     assert chamber.contains(point)
@@ -65,7 +66,7 @@ def test_loss_of_a_chamber_is_the_definition_by_quadrature():
     assert abs(float(exact) - float(measured)) < 1e-12
 
 
-def test_loss_holds_at_every_point_of_the_chamber_and_only_there():
+def test_loss_holds_at_every_point_of_the_chamber_and_only_there() -> None:
     # Oracle: exact rational arithmetic of expected_loss without symbols.
     random = Random(3)
     chamber = PAIR.chamber(NEAR, density=Q(1, 2), importance=(1, 2))
@@ -88,7 +89,7 @@ def test_loss_holds_at_every_point_of_the_chamber_and_only_there():
     assert outside >= 5
 
 
-def test_inequalities_define_the_chamber():
+def test_inequalities_define_the_chamber() -> None:
     random = Random(5)
     chamber = PAIR.chamber(NEAR, density=s, importance=(1, r))
     assert len(chamber.inequalities) < len(chamber.conditions)
@@ -100,7 +101,7 @@ def test_inequalities_define_the_chamber():
         assert by_inequalities == strictly
 
 
-def test_gradient_and_hessian_are_differences_of_the_exact_loss():
+def test_gradient_and_hessian_are_differences_of_the_exact_loss() -> None:
     chamber = PAIR.chamber(NEAR, density=Q(1, 2), importance=(1, Q(3, 4)))
     step = Q(1, 10**6)
     for i, x in enumerate(PAIR.parameters):
@@ -111,14 +112,14 @@ def test_gradient_and_hessian_are_differences_of_the_exact_loss():
         assert abs(float(second - chamber.hessian[i, i].subs(NEAR))) < 1e-9
 
 
-def test_stationarity_vanishes_where_the_gradient_does():
+def test_stationarity_vanishes_where_the_gradient_does() -> None:
     found = PAIR.minimum(density=Q(1, 2), importance=(1, Q(4, 5)), start=NEAR)
     for entry in found.chamber.gradient:
         assert found.root.enclose(entry)[0].sign in (0, None)  # the enclosure holds zero
         assert abs(float(found.root.enclose(entry)[0])) < 1e-28
 
 
-def test_chambers_met_by_samples_are_distinct():
+def test_chambers_met_by_samples_are_distinct() -> None:
     samples = [NEAR, {**NEAR, a: Q(91, 100)}, {**NEAR, p: Q(-1, 10)}]
     found = PAIR.chambers(samples, density=Q(1, 2))
     assert len(found) == 2
@@ -126,7 +127,7 @@ def test_chambers_met_by_samples_are_distinct():
     assert not found[0].contains(samples[2])
 
 
-def test_the_loss_is_continuous_across_a_wall_and_so_is_its_gradient():
+def test_the_loss_is_continuous_across_a_wall_and_so_is_its_gradient() -> None:
     wall = {**NEAR, p: Q(0)}
     sides = PAIR.chambers([NEAR, {**NEAR, p: Q(-1, 20)}], density=Q(2, 5))
     assert all(side.contains(wall) for side in sides)
@@ -137,7 +138,7 @@ def test_the_loss_is_continuous_across_a_wall_and_so_is_its_gradient():
 
 
 @pytest.mark.parametrize(("density", "importance"), [(0.3, 1.0), (0.6, 0.9)])
-def test_minimum_is_the_one_that_descent_finds(density, importance):
+def test_minimum_is_the_one_that_descent_finds(density: Any, importance: Any) -> None:
     best = global_minimum(2, 1, density=density, importance=[1, importance], starts=32)
     weights = np.abs(best.W[0])
     found = PAIR.minimum(
@@ -158,7 +159,7 @@ def test_minimum_is_the_one_that_descent_finds(density, importance):
     assert abs(float(exact) - float(found.loss)) < 1e-14
 
 
-def test_search_without_a_start_finds_the_lowest_opposed_minimum():
+def test_search_without_a_start_finds_the_lowest_opposed_minimum() -> None:
     best = global_minimum(2, 1, density=0.5, importance=[1, 1], starts=32)
     found = PAIR.minimum(density=Q(1, 2), starts=4)
     assert abs(float(found.loss) - best.loss) < 1e-12
@@ -166,7 +167,7 @@ def test_search_without_a_start_finds_the_lowest_opposed_minimum():
     assert again.root == found.root  # seeded
 
 
-def test_elimination_of_the_symmetric_pair():
+def test_elimination_of_the_symmetric_pair() -> None:
     found = symmetric_pair_family().minimum(density=Q(1, 2), start={a: 0.95, p: 0.1})
     polynomial = found.chamber.elimination(a)
     bias = found.chamber.elimination(p)
@@ -180,9 +181,10 @@ def test_elimination_of_the_symmetric_pair():
     assert abs(full.loss.midpoint - found.loss.midpoint) < Q(1, 10**28)
 
 
-def test_one_parameter_is_solved_as_an_algebraic_number():
+def test_one_parameter_is_solved_as_an_algebraic_number() -> None:
     family = Family("unit pair", [[1, -1]], [p, p])
     found = family.minimum(density=Q(1, 2), start={p: 0.1})
+    assert found.exact is not None
     value = found.exact[p]
     assert value in found.parameters[p]
     assert found.chamber.gradient[0].subs(p, value).equals(0)
@@ -193,7 +195,7 @@ def test_one_parameter_is_solved_as_an_algebraic_number():
 
 
 @pytest.mark.parametrize("corners", [3, 5])
-def test_polygon_of_free_radius_and_bias(corners):
+def test_polygon_of_free_radius_and_bias(corners: Any) -> None:
     family = polygon_family(corners)
     radius, bias = family.parameters
     start = {radius: 1.03, bias: {3: 0.01, 5: -0.13}[corners]}
@@ -205,7 +207,7 @@ def test_polygon_of_free_radius_and_bias(corners):
     assert abs(float(exact) - float(found.loss)) < 1e-14
 
 
-def test_isosceles_minimum_against_descent():
+def test_isosceles_minimum_against_descent() -> None:
     family = isosceles_family()
     start = dict(zip(family.parameters, (0.82, 0.28, 1.0, 0.28, 0.13), strict=True))
     found = family.minimum(density=Q(3, 5), importance=(1, 1, Q(6, 5)), start=start, digits=15)
@@ -213,13 +215,13 @@ def test_isosceles_minimum_against_descent():
     assert abs(float(found.loss) - best.loss) < 1e-12
 
 
-def test_the_penalty_is_part_of_the_loss():
+def test_the_penalty_is_part_of_the_loss() -> None:
     plain = PAIR.chamber(NEAR, density=Q(1, 2))
     taxed = PAIR.chamber(NEAR, density=Q(1, 2), penalty=Q(1, 50))
     assert sympy.simplify(taxed.loss - plain.loss - Q(2, 50) * a**2 * c**2) == 0
 
 
-def test_misuse_is_refused():
+def test_misuse_is_refused() -> None:
     with pytest.raises(ValueError, match="biases of a family must be expressions"):
         Family("pair", [[a, -c]], OPTIMAL)
     with pytest.raises(ValueError, match="there are none"):
@@ -236,11 +238,11 @@ def test_misuse_is_refused():
         PAIR.chamber({**NEAR, p: 0}, density=1)
 
 
-def test_a_plateau_is_not_certified():
+def test_a_plateau_is_not_certified() -> None:
     with pytest.raises(UncertifiedRootError):
         PAIR.minimum(density=Q(1, 2), start={a: 0.5, c: 0.5, p: -2, q: -2})
 
 
-def test_floats_are_the_rationals_that_they_store():
+def test_floats_are_the_rationals_that_they_store() -> None:
     chamber = PAIR.chamber({a: 0.9, c: 0.8, p: 0.1, q: 0.1}, density=0.5)
     assert dict(chamber.sample)[a] == Q(Fraction(0.9))

@@ -1,5 +1,7 @@
 """The interference penalty: closed forms against brute force, exact thresholds against descent."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy
@@ -19,16 +21,16 @@ Q = sympy.Rational
 CLASSICAL = classical_threshold()
 
 
-def test_surface_of_the_register():
+def test_surface_of_the_register() -> None:
     # MAIS-O51, with 2λ(W₁W₂)² as penalty
     stated = r * (s / 3 - s**2 / 4) / 2 - (1 + r) * s**2 / 12
     assert sympy.expand(CLASSICAL.surface - stated) == 0
 
 
-def test_classical_losses_cross_on_the_surface():
+def test_classical_losses_cross_on_the_surface() -> None:
     for importance, density in ((0.4, 0.2), (1.0, 0.5), (0.8, 0.1)):
         penalty = float(CLASSICAL.surface.subs({r: importance, s: density}))
-        terms = {"density": density, "importance": [1, importance]}
+        terms: dict[str, Any] = {"density": density, "importance": [1, importance]}
         dropped = population_loss([[1, 0]], [0, density / 2], **terms)
         gaps = [
             float(population_loss([[1, -1]], [0, 0], penalty=x, **terms) - dropped)
@@ -38,7 +40,7 @@ def test_classical_losses_cross_on_the_surface():
         assert abs(gaps[1]) < 1e-15
 
 
-def test_maximum_over_densities_and_over_the_plane():
+def test_maximum_over_densities_and_over_the_plane() -> None:
     densities = np.linspace(0.001, 1, 1000)
     for importance in (0.2, 0.7, 1.0):
         surface = sympy.lambdify((r, s), CLASSICAL.surface)(importance, densities)
@@ -53,7 +55,7 @@ def test_maximum_over_densities_and_over_the_plane():
     assert sympy.expand(sympy.diff(mirrored, r) + s**2 / 12) == 0
 
 
-def test_triple_points_are_those_of_the_diagram_at_fixed_penalty():
+def test_triple_points_are_those_of_the_diagram_at_fixed_penalty() -> None:
     for penalty in (Q(0), Q(1, 100), Q(1, 50)):
         exact = {sympy.nsimplify(x.subs(lam, penalty)) for x in CLASSICAL.triple_points} - {0}
         found = triple_points(candidates(2, 1), penalty=penalty)
@@ -63,7 +65,7 @@ def test_triple_points_are_those_of_the_diagram_at_fixed_penalty():
     assert names == {("ignore first", "ignore last")}  # no pair above 1/42
 
 
-def test_boundary_and_least_importance():
+def test_boundary_and_least_importance() -> None:
     penalty = Q(1, 100)
     least = CLASSICAL.least_importance.subs(lam, penalty)
     boundary = CLASSICAL.boundary.subs(lam, penalty)
@@ -82,7 +84,9 @@ def test_boundary_and_least_importance():
         pytest.param(Q(9, 10), Q(3, 5), "partial", id="to partial superposition"),
     ],
 )
-def test_exact_optimum_jumps_at_the_critical_penalty(importance, density, rival):
+def test_exact_optimum_jumps_at_the_critical_penalty(
+    importance: Any, density: Any, rival: Any
+) -> None:
     found = critical_penalty(importance, density)
     assert found.points[1].phase.name == rival
     assert found.are_minima
@@ -104,7 +108,7 @@ def test_exact_optimum_jumps_at_the_critical_penalty(importance, density, rival)
         assert abs(best.loss - float(found.loss)) < 1e-5
 
 
-def test_highest_penalty_is_the_maximum_over_densities():
+def test_highest_penalty_is_the_maximum_over_densities() -> None:
     peak = highest_penalty(1)
     assert peak.rival == "dedicated"
     assert peak.penalty.lower > Q(1, 42)
@@ -116,7 +120,7 @@ def test_highest_penalty_is_the_maximum_over_densities():
     assert max(beside[0].upper, beside[2].upper) < beside[1].lower
 
 
-def test_symmetric_pair_is_a_saddle_beyond_the_breaking_of_symmetry():
+def test_symmetric_pair_is_a_saddle_beyond_the_breaking_of_symmetry() -> None:
     breaking = symmetry_breaking(Q(1, 10))
     critical = float(breaking[lam])
     found = descend(
@@ -131,7 +135,7 @@ def test_symmetric_pair_is_a_saddle_beyond_the_breaking_of_symmetry():
     assert uneven[1] > 0.04
 
 
-def test_uneven_pair_takes_over_with_a_small_jump_before_the_symmetric_one_is_a_saddle():
+def test_uneven_pair_takes_over_with_a_small_jump_before_the_symmetric_one_is_a_saddle() -> None:
     symmetric = Phase("symmetric", symmetric_pair_family(), (0.737, 0.0256))
     uneven = opposed_phase("uneven", (0.76, 0.71, 0.024, 0.027))
     critical = symmetry_breaking(Q(1, 10))[lam]
@@ -143,7 +147,7 @@ def test_uneven_pair_takes_over_with_a_small_jump_before_the_symmetric_one_is_a_
     assert Q(1, 50) < lengths[0].lower + lengths[1].lower < Q(1, 20)
 
 
-def test_the_penalty_that_the_pair_pays():
+def test_the_penalty_that_the_pair_pays() -> None:
     found = critical_penalty(1, Q(2, 7))
     point = found.points[0]
     W = [[float(x) for x in point.W[0]]]
@@ -160,7 +164,7 @@ def test_the_penalty_that_the_pair_pays():
     assert abs(float(point.slope(lam)) - interference) < 1e-14
 
 
-def test_misuse_is_refused():
+def test_misuse_is_refused() -> None:
     with pytest.raises(ValueError, match="exchange the features"):
         critical_penalty(2, Q(1, 2))
     with pytest.raises(ValueError, match="got r = 1, s = 1;"):

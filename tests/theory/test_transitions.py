@@ -1,5 +1,7 @@
 """Certified boundaries against descent on both sides, symmetry, and expansions by another route."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy
@@ -7,7 +9,7 @@ import sympy
 from superposition.numerics import descend, global_minimum, population_loss
 from superposition.theory import expected_loss, r, s
 from superposition.theory.landscape.certified_roots import Enclosure
-from superposition.theory.landscape.families import Family, antipodal_family, isosceles_family
+from superposition.theory.landscape.families import Family, isosceles_family
 from superposition.theory.landscape.partial_superposition import (
     alpha,
     beta,
@@ -20,6 +22,7 @@ from superposition.theory.landscape.partial_superposition import (
     tricritical_points,
     triple_meeting,
 )
+from superposition.theory.landscape.stability import stability_line
 from superposition.theory.landscape.transitions import (
     Phase,
     dedicated_phase,
@@ -34,7 +37,7 @@ PAIR = opposed_phase("antipodal", (1.0, 0.7, 0.05, 0.2))
 PARTIAL = opposed_phase("partial", (1.0, 0.2, 0.05, 0.45))
 
 
-def lowest(density, importance):
+def lowest(density: Any, importance: Any) -> Any:
     """Loss and ratio of the two lengths at the optimum that random starts find."""
     found = global_minimum(2, 1, density=density, importance=[1, importance], starts=48)
     lengths = np.sort(np.abs(found.W[0]))
@@ -50,15 +53,14 @@ def lowest(density, importance):
         (Q(9, 10), PARTIAL, 0.637),
     ],
 )
-def test_optimum_jumps_at_the_certified_boundary(importance, rival, guess):
+def test_optimum_jumps_at_the_certified_boundary(importance: Any, rival: Any, guess: Any) -> None:
     found = meet([PAIR, rival], at={r: importance}, guess={s: guess})
     assert found.are_minima
     assert found.kind == "first order"
     assert found.digits >= 25
     h = 1e-5
     near, far = (
-        [lowest(float(found.s) + k * shift, float(importance)) for shift in (-h, h)]
-        for k in (1, 2)
+        [lowest(float(found.s) + k * shift, float(importance)) for shift in (-h, h)] for k in (1, 2)
     )
     # Extrapolated linearly to the boundary: what is left is of order h² over the distance, 0.01
     # or more, to where the minimum ends.
@@ -69,7 +71,7 @@ def test_optimum_jumps_at_the_certified_boundary(importance, rival, guess):
     np.testing.assert_allclose(losses, float(found.loss), atol=1e-9)
 
 
-def test_kink_is_the_change_of_slope_of_the_optimal_loss():
+def test_kink_is_the_change_of_slope_of_the_optimal_loss() -> None:
     found = meet([PAIR, dedicated_phase()], at={s: Q(1, 2)}, guess={r: 0.53})
     step = 1e-4
     importances = float(found.r) + np.array([-2, -1, 1, 2]) * step
@@ -80,7 +82,7 @@ def test_kink_is_the_change_of_slope_of_the_optimal_loss():
     assert found.kink(r).sign == 1
 
 
-def test_losses_of_both_minima_agree_with_the_other_package():
+def test_losses_of_both_minima_agree_with_the_other_package() -> None:
     found = meet([PAIR, PARTIAL], at={r: Q(9, 10)}, guess={s: 0.637})
     for point in found.points:
         W = [[float(x) for x in row] for row in point.W]
@@ -90,13 +92,13 @@ def test_losses_of_both_minima_agree_with_the_other_package():
         assert abs(float(point.loss) - float(found.loss)) < 1e-20
 
 
-def test_equal_importance_is_met_by_a_symmetric_pair():
+def test_equal_importance_is_met_by_a_symmetric_pair() -> None:
     found = meet([PAIR, PARTIAL], at={r: 1}, guess={s: 0.706})
     a, c = found.points[0].W[0]
     assert abs(a.midpoint + c.midpoint) < Q(1, 10**25)
 
 
-def test_mirror_images():
+def test_mirror_images() -> None:
     # The symmetry, for all weights: exact, and not at the point of any boundary.
     a, c = sympy.symbols("a c", positive=True)
     W, b = [[a, -c]], [Q(1, 10), Q(1, 7)]
@@ -117,7 +119,7 @@ def test_mirror_images():
     assert importance.lower < image.r.midpoint < importance.upper
 
 
-def test_a_traced_line_has_the_points_that_are_solved_alone():
+def test_a_traced_line_has_the_points_that_are_solved_alone() -> None:
     values = [Q(k, 20) for k in (6, 7, 8)]
     line = trace([PAIR, dedicated_phase()], s, values, guess={r: 0.23})
     alone = meet([PAIR, dedicated_phase()], at={s: Q(2, 5)}, guess={r: 0.34}, digits=20)
@@ -126,9 +128,15 @@ def test_a_traced_line_has_the_points_that_are_solved_alone():
     assert all(point.are_minima for point in line)
 
 
-def test_excess_is_the_loss_of_the_family_near_the_dedicated_feature():
-    a, c, p, q = antipodal_family().parameters
-    values = {epsilon: Q(1, 20), alpha: Q(1, 3), beta: Q(1, 5), kappa: Q(1, 4), s: Q(3, 5), r: Q(4, 5)}
+def test_excess_is_the_loss_of_the_family_near_the_dedicated_feature() -> None:
+    values = {
+        epsilon: Q(1, 20),
+        alpha: Q(1, 3),
+        beta: Q(1, 5),
+        kappa: Q(1, 4),
+        s: Q(3, 5),
+        r: Q(4, 5),
+    }
     W = [[1 + Q(1, 60), -Q(1, 20)]]
     b = [Q(1, 100), Q(3, 10) + Q(1, 80)]
     loss = expected_loss(W, b, density=Q(3, 5), importance=(1, Q(4, 5)))
@@ -136,7 +144,7 @@ def test_excess_is_the_loss_of_the_family_near_the_dedicated_feature():
     assert excess().subs(values) == (loss - dropped) / Q(1, 400)
 
 
-def test_stability_line_against_descent():
+def test_stability_line_against_descent() -> None:
     end = continuous_end(Q(7, 10))
     third = dedicated_stability().third
     assert end.is_positive(third)  # so that the transition is continuous
@@ -154,16 +162,28 @@ def test_stability_line_against_descent():
     assert abs(beyond.W[0, 0, 1]) < 1e-6
 
 
-def test_tricritical_points_end_the_lines_of_jumps():
+def test_stability_line_is_that_of_the_second_variation() -> None:
+    # Derived for the stability of any configuration, with closed forms and no intervals.
+    line = stability_line()
+    for density in (Q(1, 2), Q(7, 10), Q(9, 10)):
+        closed = line.relative_importance.subs(line.density, density)
+        assert abs(closed.evalf(40) - continuous_end(density)[r].midpoint) < Q(1, 10**24)
+    for exact, point in zip(line.tricritical, tricritical_points(), strict=True):
+        assert abs(exact.evalf(40) - point[s].midpoint) < Q(1, 10**24)
+
+
+def test_tricritical_points_end_the_lines_of_jumps() -> None:
     for upper, point in enumerate(tricritical_points()):
         near = first_order_end({epsilon: Q(1, 10**4)}, upper=bool(upper))
         assert abs(float(near.s) - float(point[s])) < 1e-3
         assert abs(float(near.r) - float(point[r])) < 1e-3
         smaller = first_order_end({epsilon: Q(1, 10**5)}, upper=bool(upper))
-        assert abs(smaller.s.midpoint - point[s].midpoint) < abs(near.s.midpoint - point[s].midpoint)
+        assert abs(smaller.s.midpoint - point[s].midpoint) < abs(
+            near.s.midpoint - point[s].midpoint
+        )
 
 
-def test_partial_superposition_ends_with_the_jump_that_descent_sees():
+def test_partial_superposition_ends_with_the_jump_that_descent_sees() -> None:
     end = first_order_end({r: Q(95, 100)})
     assert end.is_minimum
     density = float(end.s) - 1e-6
@@ -179,7 +199,7 @@ def test_partial_superposition_ends_with_the_jump_that_descent_sees():
     assert abs(kinks[0].midpoint - kinks[1].midpoint) < Q(1, 10**20)
 
 
-def test_line_of_jumps_leaves_the_diagram_below_equal_importance():
+def test_line_of_jumps_leaves_the_diagram_below_equal_importance() -> None:
     end = first_order_end({s: 1})
     assert Q(98, 100) < end.r.lower < end.r.upper < Q(99, 100)
     # So at r = 0.99 partial superposition is the optimum even where all features are on.
@@ -189,7 +209,7 @@ def test_line_of_jumps_leaves_the_diagram_below_equal_importance():
     assert below.loss[0] > (float(end.r) - 1e-3) / 12 - 1e-12
 
 
-def test_triple_point_lies_on_all_three_lines():
+def test_triple_point_lies_on_all_three_lines() -> None:
     point = triple_meeting()
     assert point.are_minima
     exact_r = sympy.Rational(round(float(point.r), 12))
@@ -201,7 +221,7 @@ def test_triple_point_lies_on_all_three_lines():
     assert float(point.r) < low < high
 
 
-def test_triangle_and_pair_of_three_features():
+def test_triangle_and_pair_of_three_features() -> None:
     a, c = sympy.symbols("a c", positive=True)
     p, q = sympy.symbols("p q", real=True)
     family = Family("pair with the last", [[a, 0, -c], [0, 1, 0]], [p, 0, q], (a, c, p, q))
@@ -225,7 +245,7 @@ def test_triangle_and_pair_of_three_features():
     assert abs(lengths[0].midpoint - lengths[1].midpoint) < Q(1, 10**18)
 
 
-def test_misuse_is_refused():
+def test_misuse_is_refused() -> None:
     with pytest.raises(ValueError, match="meet at values of k − 1 symbols"):
         meet([PAIR], at={r: 1}, guess={})
     with pytest.raises(ValueError, match="either fixed or solved for"):
@@ -236,6 +256,6 @@ def test_misuse_is_refused():
         first_order_end({r: 1, s: 1})
 
 
-def test_mirrored_enclosures_stay_enclosures():
+def test_mirrored_enclosures_stay_enclosures() -> None:
     _, image = mirror((Q(1, 2), Enclosure(Q(1, 2), Q(2, 3))))
     assert image == Enclosure(Q(3, 2), Q(2))

@@ -138,8 +138,9 @@ class Family:
     ) -> None:
         """Bring W and b to exact, immutable forms; ``None`` is zero biases."""
         weights = read_weights(W)
-        biases = read_bias(b, weights.shape[1])
-        if OPTIMAL in biases:
+        entries = read_bias(b, weights.shape[1])
+        biases = tuple(entry for entry in entries if entry is not OPTIMAL)
+        if len(biases) < len(entries):
             raise ValueError(
                 "the biases of a family must be expressions: give an OPTIMAL bias a symbol of its "
                 "own, which minimum() then solves for"
@@ -222,9 +223,7 @@ class Family:
         """Return the distinct chambers that the samples meet, in the order in which they do."""
         found: dict[tuple[int, ...], Chamber] = {}
         for sample in samples:
-            chamber = self.chamber(
-                sample, density=density, importance=importance, penalty=penalty
-            )
+            chamber = self.chamber(sample, density=density, importance=importance, penalty=penalty)
             found.setdefault(chamber.pattern, chamber)
         return tuple(found.values())
 
@@ -299,7 +298,10 @@ class Family:
         draws = np.random.default_rng(_SEED).uniform(-1.0, 1.0, (count, len(self.parameters)))
         weights = self.W.free_symbols
         return [
-            {x: _starting_value(x, u, x in weights) for x, u in zip(self.parameters, row, strict=True)}
+            {
+                x: _starting_value(x, u, x in weights)
+                for x, u in zip(self.parameters, row, strict=True)
+            }
             for row in draws.tolist()
         ]
 
@@ -452,7 +454,9 @@ class Chamber:
         # Powers are taken out only of symbols that cannot vanish, or roots would be lost.
         exponents = tuple(
             min(powers) if symbol.is_positive else 0
-            for symbol, powers in zip(ring.symbols, zip(*primitive.keys(), strict=True), strict=True)
+            for symbol, powers in zip(
+                ring.symbols, zip(*primitive.keys(), strict=True), strict=True
+            )
         )
         reduced = ring.from_dict(
             {tuple(k - e for k, e in zip(powers, exponents, strict=True)): c

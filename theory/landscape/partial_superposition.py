@@ -13,16 +13,18 @@ points at which the line of jumps meets the line of continuous transitions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
+import numpy as np
 import sympy
 
 from ..loss import expected_loss
 from ..symbols import r, s
 from .certified_roots import CertifiedRoot, Enclosure, UncertifiedRootError, certify_root
+from .evaluation import FloatContext, compile_with_jacobian
 from .families import Atlas, antipodal_family
 
 __all__ = [
@@ -39,8 +41,9 @@ __all__ = [
 epsilon = sympy.Symbol("varepsilon", positive=True)
 alpha, beta, kappa = sympy.symbols("alpha beta kappa", real=True)
 _MOVES = (alpha, beta, kappa)
-_STEP = 0.01  # in ε, from point to point of the line of jumps
+_STEPS = (0.001, 0.01)  # in ε, from point to point of the lower and the upper line of jumps
 _MOST_STEPS = 40
+_NEWTON_STEPS = 8  # a step along the line is a hundredth of what the line bends by
 _COARSE = 8
 
 
@@ -92,7 +95,9 @@ def dedicated_stability() -> Stability:
     """
     second = sympy.cancel(excess().subs(epsilon, 0))
     third = sympy.cancel(sympy.diff(excess(), epsilon).subs(epsilon, 0))
-    (best,) = sympy.solve([sympy.diff(second, x) for x in (alpha, kappa)], [alpha, kappa], dict=True)
+    (best,) = sympy.solve(
+        [sympy.diff(second, x) for x in (alpha, kappa)], [alpha, kappa], dict=True
+    )
     # A shift of the minimizer with ε changes the loss at the fourth order only.
     parts = [sympy.expand(sympy.cancel(part.subs(best))) for part in (second, third)]
     return Stability(parts[0], parts[1])
@@ -261,21 +266,23 @@ def _inside() -> tuple[sympy.Expr, ...]:
 
 def _walk(symbol: sympy.Symbol, value: float, upper: bool) -> dict[sympy.Symbol, float]:
     """Go along the line of jumps from its tricritical point until it passes a value."""
-    here = _tricritical_start(upper)
+    step = _STEPS[upper]
     if symbol == epsilon:
-        count = max(1, round(value / _STEP))
-        for k in range(1, count + 1):
-            here = _next(here, value * k / count)
-        return here
+        return _next(_line_point(upper, int(value / step)), value)
     for k in range(1, _MOST_STEPS):
-        step = _STEP if upper else _STEP / 10
-        before, here = here, _next(here, k * step)
+        before, here = _line_point(upper, k - 1), _line_point(upper, k)
         if (before[symbol] - value) * (here[symbol] - value) <= 0:
             share = (value - before[symbol]) / (here[symbol] - before[symbol])
             return {x: before[x] + share * (here[x] - before[x]) for x in here}
-    raise UncertifiedRootError(
-        f"the line of jumps does not reach {symbol} = {value:g}", [here[symbol]]
-    )
+    raise UncertifiedRootError(f"the line of jumps does not reach {symbol} = {value:g}", [value])
+
+
+@lru_cache(maxsize=2 * _MOST_STEPS)
+def _line_point(upper: bool, k: int) -> dict[sympy.Symbol, float]:
+    """Return the k-th point of the line of jumps, in floats."""
+    if k == 0:
+        return _tricritical_start(upper)
+    return _next(_line_point(upper, k - 1), k * _STEPS[upper])
 
 
 def _tricritical_start(upper: bool) -> dict[sympy.Symbol, float]:
@@ -287,13 +294,19 @@ def _tricritical_start(upper: bool) -> dict[sympy.Symbol, float]:
 
 
 def _next(here: Mapping[sympy.Symbol, float], value: float) -> dict[sympy.Symbol, float]:
-    """Return the point of the line with a given ε, from a point near it."""
+    """Return the point of the line with a given ε, from a point near it, in floats."""
     unknowns = (*_MOVES, s, r)
-    fixed = {epsilon: sympy.Rational(round(value * 10**9), 10**9)}
-    root = certify_root(
-        _line_equations(), unknowns, [here[x] for x in unknowns], fixed=fixed, digits=_COARSE
-    )
-    return {**{x: float(root[x]) for x in unknowns}, epsilon: value}
+    function = _line_function()
+    point = np.array([here[x] for x in unknowns])
+    for _ in range(_NEWTON_STEPS):
+        results = np.array(function(FloatContext, *point.tolist(), value))
+        point = point - np.linalg.solve(results[5:].reshape(5, 5), results[:5])
+    return {**dict(zip(unknowns, point.tolist(), strict=True)), epsilon: value}
+
+
+@lru_cache(maxsize=1)
+def _line_function() -> Callable[..., list[Any]]:
+    return compile_with_jacobian(_line_equations(), [*_MOVES, s, r, epsilon], 5)
 
 
 @dataclass(frozen=True)

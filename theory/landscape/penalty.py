@@ -30,7 +30,7 @@ __all__ = [
 
 _PAIR_STARTS = ((1.0, 0.95, 0.03, 0.06), (0.95, 0.75, 0.05, 0.1), (0.8, 0.78, 0.1, 0.1))
 _PARTIAL_STARTS = ((1.0, 0.3, 0.08, 0.37), (1.0, 0.2, 0.05, 0.4), (0.97, 0.4, 0.12, 0.45))
-_SCAN, _SCAN_STEP = 100, 0.0005  # in λ, to bracket where the symmetric pair is a saddle
+_SCAN, _SCAN_STEP = 50, 0.001  # in λ, to bracket where the symmetric pair is a saddle
 _LOWER = 1e-9  # relative; descents end within rounding of their minimum
 
 
@@ -286,16 +286,16 @@ def symmetry_breaking(density: Any, *, digits: int = 20) -> CertifiedRoot:
     )
 
 
-def _symmetric_minimum(density: float) -> tuple[float, float, float, float, float]:
+def _symmetric_minimum(density: float) -> list[float]:
     """Return weight and bias of the symmetric pair just before it loses its stability, and λ."""
     atlas = _penalized()
-    best = (0.95, 0.95, 0.05, 0.05)
-    found = (*best, 0.0)
+    best = [0.95, 0.95, 0.05, 0.05]
+    found = [*best, 0.0]
     for k in range(_SCAN):
         value = k * _SCAN_STEP
         end = atlas.descend(best, [value, 1.0, density])
         if end is None or abs(end[1][0] - end[1][1]) > _SCAN_STEP:
             return found
-        best = tuple(end[1])
-        found = (*best, value)
+        best = end[1]
+        found = [*best, value]
     return found

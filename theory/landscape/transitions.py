@@ -261,7 +261,8 @@ def meet(
     # The joint root may lie in other chambers than the start: solve again with those.
     for _ in range(_CHAMBER_CHANGES):
         chambers = [a.chamber(p) for a, p in zip(atlases, points, strict=True)]
-        meeting = _meeting(phases, chambers, at, tuple(guess), [*sum(points, []), *unknowns], digits)
+        start = [*(x for point in points for x in point), *unknowns]
+        meeting = _meeting(phases, chambers, at, tuple(guess), start, digits)
         points = [[float(p.root[x]) for x in p.chamber.parameters] for p in meeting.points]
         unknowns = [float(meeting.values[symbol]) for symbol in guess]
         if all(
@@ -423,7 +424,9 @@ def _branch_point(
     symbols = (*chamber.parameters, *values)
     enclosures = (*(root[x] for x in own), *values.values())
     part = CertifiedRoot(symbols, enclosures, chamber.stationarity)
-    proved = part.is_positive(*chamber.conditions) and part.is_positive_definite(chamber.hessian_at_rest)
+    proved = part.is_positive(*chamber.conditions) and part.is_positive_definite(
+        chamber.hessian_at_rest
+    )
     return BranchPoint(phase, chamber, part, proved)
 
 
