@@ -74,6 +74,85 @@ def test_derive_takes_biases_and_density(capsys: pytest.CaptureFixture[str]) -> 
     assert Fraction(out.strip()) < Fraction(1, 12)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["square", "--importance", "1,1,1,1", "--short"], "2*s**2/3"),
+        (["digon + triangle", "--importance", "1,1,1,1,1", "--short"], "s**3/8 + 17*s**2/24"),
+        (["1,-1", "--inputs", "anticorrelated:0,1", "--short"], "0"),
+        (["1,-1", "--inputs", "co-active", "--importance", "1,1", "--short"], "s/3"),
+        (["1,0", "--values", "0,2", "--importance", "0,1", "--short"], "-4*s**2/9 + s/2"),
+        (["1,-1", "--show", "expansion"], "L_2 = r/6 + 1/6"),
+        (["pentagon", "--show", "capacity"], "2/5, 2/5, 2/5, 2/5, 2/5"),
+        (["1,-1/2", "--show", "one-hot"], "L = H/(3n) = "),
+        (["1,-1", "--show", "linear"], "keep 1: loss -r*s*(3*s - 4)/12"),
+        (["w,-w", "--sample", "w=1", "--show", "chamber"], "w"),
+        (
+            ["w,-w", "--sample", "w=1", "--show", "minimum", "--density", "1/2",
+             "--importance", "1,1"],
+            "exactly",
+        ),
+        (["1,0", "--show", "variation", "--along", "0,-1"], "L_1 = 0"),
+        (["boundaries"], "r = 2*s/(4 - 5*s)"),
+        (["stability"], "r = 0.574041907440"),
+        (["polygons"], "regular 8-gon"),
+        (["conjecture"], "Proved"),
+    ],
+)  # fmt: skip
+def test_derive_shows(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    code, out, err = run(capsys, "derive", *arguments)
+    assert (code, err) == (0, "")
+    assert expected in out
+
+
+def test_an_optimized_pair_is_the_root_of_its_stationarity(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By hand: w² = (8 − 5s)/(8 − 6s) for W = (w, −w) without bias, which is 11/10 at s = 1/2."""
+    _, out, _ = run(capsys, "derive", "w,-w", "--sample", "w=1", "--show", "minimum",
+                    "--density", "1/2", "--importance", "1,1")  # fmt: skip
+    assert "w = sqrt(110)/10 exactly" in out
+
+
+@pytest.mark.parametrize(("bound", "code"), [("1/12", 0), ("1/14", 1)])
+def test_derive_proves_or_refutes(
+    capsys: pytest.CaptureFixture[str], bound: str, code: int
+) -> None:
+    arguments = ["31/32,-31/32", "--bias", "1/10,1/10", "--density", "1/2", "--importance", "1,1"]
+    found, out, _ = run(capsys, "derive", *arguments, "--less-than", bound, "--json")
+    assert found == code
+    proof = json.loads(out)
+    assert proof["holds"] is (code == 0)
+    assert proof["loss"] == "8519361044723929/111673807176990720"
+
+
+def test_statements_over_a_range(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["derive", "1,-1", "--importance", "1,1", "--less-than", "s/3 - s**2/4", "--over"]
+    assert run(capsys, *arguments, "s=0:4/7")[0] == 0
+    assert run(capsys, *arguments, "s=0:5/7")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loss"),
+    [(["anticorrelated:0,1", "--density", "0.4"], 0.0), (["co-active", "--density", "0.3"], 0.025)],
+)
+def test_minimize_takes_distributions(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], loss: float
+) -> None:
+    code, out, _ = run(capsys, "minimize", "--starts", "16", "--json", "--inputs", *arguments)
+    assert code == 0
+    assert json.loads(out)["minima"][0]["loss"] == pytest.approx(loss, abs=1e-12)
+
+
+def test_train_takes_distributions(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--inputs", "one-hot", "--density", "0.5", "--replicas", "2", "--json"]
+    code, out, _ = run(capsys, "train", *arguments)
+    assert code == 0
+    assert min(model["loss"] for model in json.loads(out)["models"]) < 1e-4
+
+
 def test_derive_prints_loss_and_derivation(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "derive", "1,-1")
     assert code == 0
@@ -180,6 +259,18 @@ def test_verify_exits_with_one_when_a_check_fails(
         (["derive", "nan,1"], "'nan' is not an expression"),
         (["derive", "1,-1", "--bias", "1"], "b"),
         (["derive", "1,-1", "--activation", "gelu"], "gelu"),
+        (["derive", "icosagon"], "'icosagon' in 'icosagon' is no known configuration"),
+        (["derive", "1,-1", "--inputs", "correlated"], "correlated:SETS"),
+        (["derive", "1,-1", "--inputs", "correlated:0,x"], "not a list of sets"),
+        (["derive", "1,-1", "--inputs", "anticorrelated:0,1", "--density", "2/3"], "at most 1"),
+        (["derive", "1,-1", "--values", "1,1"], "integrates to 3/2"),
+        (["derive", "w,-1", "--sample", "w"], "LETTER=NUMBER"),
+        (["derive", "1,-1", "--less-than", "1/0"], "not an expression"),
+        (["derive", "1,-1", "--less-than", "1", "--over", "s"], "LETTER=LOW:HIGH"),
+        (["derive", "1,-1", "--less-than", "1"], "r has no value and no range"),
+        (["derive", "w,-1", "--show", "chamber"], "--sample"),
+        (["derive", "1,-1", "--show", "variation"], "--along"),
+        (["derive", "1,-1", "--show", "expansion", "--density", "1/2"], "leave out --density"),
         (["derive"], "Missing argument"),
         (["derive", "1,-1", "--nonesuch"], "--nonesuch"),
         (["minimize", "--density", "1.5"], "density"),
