@@ -238,6 +238,18 @@ def test_misuse_is_refused() -> None:
         PAIR.chamber({**NEAR, p: 0}, density=1)
 
 
+def test_a_saddle_is_not_certified_as_a_minimum() -> None:
+    # With this penalty the symmetric pair is stationary, and lower when one column shrinks.
+    terms: dict[str, Any] = {"density": Q(1, 10), "penalty": Q(1, 40)}
+    start = dict(zip(symmetric_pair_family().parameters, (Q(3, 4), Q(1, 40)), strict=True))
+    symmetric = symmetric_pair_family().minimum(start=start, **terms)
+    weight, bias = (float(x) for x in symmetric.root.enclosures)
+    sample = {a: weight, c: weight, p: bias, q: bias}
+    chamber = PAIR.chamber(sample, **terms)
+    with pytest.raises(UncertifiedRootError, match="Hessian is not proved to be positive definite"):
+        chamber.certify([weight, weight, bias, bias])
+
+
 def test_a_plateau_is_not_certified() -> None:
     with pytest.raises(UncertifiedRootError):
         PAIR.minimum(density=Q(1, 2), start={a: 0.5, c: 0.5, p: -2, q: -2})

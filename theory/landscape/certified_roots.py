@@ -353,10 +353,11 @@ def certify_root(
     radius = to_interval(context, Fraction(1, 2 * 10 ** (digits + 2)))
     box = [x + context.mpf([-1, 1]) * radius for x in center]
     image = _krawczyk(context, system, center, step, Y, box)
-    if not all(_inside(k, x) for k, x in zip(image, box, strict=True)):
-        raise UncertifiedRootError("the Krawczyk operator leaves the box", start)
-    # Short decimals around the image, which is much narrower than the box, stay inside the box.
+    # Short decimals around the image, which is much narrower than the box.
     enclosures = tuple(_outward(to_enclosure(interval), digits + 10) for interval in image)
+    rounded = [to_interval(context, enclosure) for enclosure in enclosures]
+    if not all(_inside(k, x) for k, x in zip(rounded, box, strict=True)):
+        raise UncertifiedRootError("the Krawczyk operator leaves the box", start)
     return CertifiedRoot(tuple(symbols), enclosures, tuple(equations), tuple(known.items()))
 
 
