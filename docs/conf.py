@@ -45,6 +45,7 @@ os.environ["MPLBACKEND"] = "agg"
 sys.path.insert(0, str(Path(__file__).parent))
 
 default_role = "py:obj"
+suppress_warnings = ["ref.python"]  # `n_features` is an argument here and an attribute elsewhere
 add_module_names = False  # the title of a page names the package
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
@@ -62,12 +63,14 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 
 
-def _attributes_as_code(
-    app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]
-) -> None:
-    """Print `.loss` as code: a reference that begins with a dot would match many attributes."""
-    lines[:] = [re.sub(r"(?<!`)`(\.\w+)`(?!`)", r"``\1``", line) for line in lines]
+def _as_meant(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Print `.loss` as code, where it would refer to many attributes, and |u| as it stands."""
+    prose = [not line.lstrip().startswith((">>>", "...")) for line in lines]
+    for k, line in enumerate(lines):
+        if prose[k]:
+            code = re.sub(r"(?<!`)`(\.\w+)`(?!`)", r"``\1``", line)
+            lines[k] = code if "``" in code else code.replace("|", r"\|")
 
 
 def setup(app: Sphinx) -> None:
-    app.connect("autodoc-process-docstring", _attributes_as_code)
+    app.connect("autodoc-process-docstring", _as_meant)

@@ -105,20 +105,18 @@ def _polynomial(coefficients: list[Fraction]) -> str:
 
 
 def _is_nonnegative(coefficients: list[Fraction]) -> bool:
-    """Decide p ≥ 0 on [0, 1] exactly: no change of sign inside, and positive at a point."""
+    """Decide p ≥ 0 on [0, 1] exactly, for p with integral 1."""
     if len(coefficients) <= 2:
         return coefficients[0] >= 0 and sum(coefficients) >= 0
     import sympy  # late, because only densities of higher degree need it
 
     u = sympy.Symbol("u")
     p = sympy.Poly([sympy.Rational(c.numerator, c.denominator) for c in coefficients[::-1]], u)
-    for factor, multiplicity in p.sqf_list()[1]:
-        inside = factor.count_roots(0, 1) - sum(factor.eval(end) == 0 for end in (0, 1))
-        if multiplicity % 2 and inside:
-            return False
-    # p does not vanish at one of deg p + 1 points, and has one sign wherever it does not vanish.
-    points = (sympy.Rational(k, len(coefficients) + 1) for k in range(1, len(coefficients) + 1))
-    return bool(next(value for value in map(p.eval, points) if value) > 0)
+    # Its integral is positive, so that p is negative somewhere only if it changes its sign.
+    return not any(
+        multiplicity % 2 and factor.count_roots(0, 1) > sum(factor.eval(x) == 0 for x in (0, 1))
+        for factor, multiplicity in p.sqf_list()[1]
+    )
 
 
 UNIFORM: Final = ValueDistribution([1])

@@ -335,6 +335,34 @@ def test_outputs_that_differ_by_an_order_of_features_share_a_signature() -> None
     assert output(0, (1, 2, 3), paired).signature != output(0, (1, 3, 2), paired).signature
 
 
+def test_equal_gates_with_another_owner_have_another_signature() -> None:
+    ring = DensityRing.over(Q, (sympy.S.Half,) * 4)
+    gates = Correlated([(0, 1), (2, 3)])
+    first, third = (
+        Output(i, tuple(map(Q, (1, 2, 1, 3))), ring, gates, "relu").signature for i in (0, 2)
+    )
+    assert first != third
+
+
+def test_active_sets_name_only_features_that_matter() -> None:
+    W = [[1, -1, 0], [0, 0, 1]]
+    for features in (Correlated([(0, 2)]), Anticorrelated([(0, 2)])):
+        for output in derive_loss(W, features=features).outputs:
+            sets = [term.active for term in output.terms]
+            assert len(set(sets)) == len(sets)
+            relevant = {j for j, g in enumerate(output.couplings) if g != 0}
+            assert all(set(active) <= relevant for active in sets)
+
+
+def test_active_sets_on_a_piece_sum_to_its_error() -> None:
+    model = derive_loss([[F(9, 10), F(-7, 10)]], [OPTIMAL, 0], density=F(1, 3))
+    (output, _) = model.outputs
+    assert output.optimum is not None
+    for piece in output.optimum.pieces:
+        total = sum(term.probability * term.loss for term in output.terms_on(piece))
+        assert sympy.expand(total - piece.loss) == 0
+
+
 def test_error_is_continuous_where_a_vertex_changes_sign() -> None:
     ring = DensityRing.over(Q, (sympy.S.Half,) * 2)
     powers = error(Output(0, (Q(1), Q(-1, 2)), ring, Independent(), "relu"))
