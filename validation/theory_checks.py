@@ -26,6 +26,7 @@ from ..theory import (
     certify,
     expected_loss,
     feature_dimensionality,
+    lam,
     linear_critical_points,
     linear_loss,
     named_configuration,
@@ -38,7 +39,13 @@ from ..theory import (
     s,
     sparsity_expansion,
 )
-from ..theory.landscape import stability_line
+from ..theory.landscape import (
+    antipodal_end,
+    classical_threshold,
+    critical_penalty,
+    stability_line,
+    tricritical_points,
+)
 from ..theory.limits import feature_kurtosis
 from ..theory.linear import weighted_pca_loss
 from ..values import UNIFORM, ValueDistribution
@@ -225,6 +232,61 @@ def _stability(rng: np.random.Generator) -> Iterator[Check]:
     )
 
 
+def _transitions(rng: np.random.Generator) -> Iterator[Check]:
+    end = antipodal_end(density=sympy.Rational(1, 2), digits=20)
+    model: dict[str, Any] = {"density": 0.5, "importance": [1, float(end.r)]}
+    losses = [
+        float(population_loss([[float(w) for w in point.W[0]]], list(map(float, point.b)), **model))
+        for point in end.points
+    ]
+    below = global_minimum(2, 1, **model, starts=64).loss
+    yield Check(
+        "antipodal-end",
+        f"antipodal pair and dedicated feature have one loss at s = 1/2, r = {end.r.decimal(12)}",
+        "interval arithmetic",
+        "exact numerics of both, and nothing lower from 64 starts",
+        max(abs(losses[0] / losses[1] - 1), abs(below / losses[0] - 1))
+        if end.are_minima
+        else np.inf,
+        EXACT,
+    )
+    exact, certified = stability_line().tricritical, tricritical_points()
+    yield Check(
+        "tricritical-points",
+        "the transition into partial superposition is continuous between two points",
+        "roots of a polynomial of degree 9",
+        "interval arithmetic on another system of equations",
+        max(abs(float(x - y[s].midpoint)) for x, y in zip(exact, certified, strict=True)),
+        1e-15,  # the floats that are compared
+    )
+
+
+def _penalty(rng: np.random.Generator) -> Iterator[Check]:
+    yield Check(
+        "penalty-threshold",
+        "at equal importance no unit pair is best above a penalty of 1/42",
+        "open-problem register, O51",
+        "derivation",
+        same(classical_threshold().maximum.subs(r, 1), sympy.Rational(1, 42)),
+        0.0,
+    )
+    found = critical_penalty(1, sympy.Rational(2, 7))
+    critical = float(found.values[lam])
+    model: dict[str, Any] = {"density": 2 / 7, "importance": [1, 1], "starts": 64}
+    ratios = []
+    for step in (-1e-6, 1e-6):
+        W = global_minimum(2, 1, **model, penalty=critical + step).W
+        ratios.append(float(abs(W).min() / abs(W).max()))
+    yield Check(
+        "penalty-exact",
+        f"the optimized pair at s = 2/7, r = 1 ends at λ = {found.values[lam].decimal(12)}",
+        "interval arithmetic",
+        "phase of the optimum at λ ± 1e-6; 0 if it changes from pair to dedicated",
+        0.0 if ratios[0] > 0.5 and ratios[1] < 1e-3 else np.inf,
+        0.0,
+    )
+
+
 def _expansions(rng: np.random.Generator) -> Iterator[Check]:
     pentagon = regular_polygon(5)
     expansion = sparsity_expansion(pentagon.W, pentagon.b)
@@ -288,6 +350,8 @@ THEORY_GROUPS: tuple[Callable[[np.random.Generator], Iterator[Check]], ...] = (
     _linear_models,
     _one_hot,
     _stability,
+    _transitions,
+    _penalty,
     _expansions,
     _certificates,
     _capacity,

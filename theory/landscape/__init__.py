@@ -1,5 +1,6 @@
 """How losses vary: families with free parameters, stability, transitions between minima."""
 
+from .antipodal import antipodal_end
 from .certified_roots import CertifiedRoot, Enclosure, UncertifiedRootError, certify_root
 from .families import (
     Chamber,
@@ -62,6 +63,7 @@ __all__ = [
     "TripleMeeting",
     "UncertifiedRootError",
     "Variation",
+    "antipodal_end",
     "antipodal_family",
     "best_variation",
     "certify_root",

@@ -129,7 +129,7 @@ def derive(
     stability, boundaries, transitions, penalty, polygons or conjecture.
     """
     if what in subjects.SUBJECTS:
-        text = subjects.SUBJECTS[what]()
+        text = _subject(what, options["density"], options["importance"])
         click.echo(strict_json({"text": text}) if as_json else text)
         return
     model = _model(what, bias, options)
@@ -140,6 +140,17 @@ def derive(
         click.echo(strict_json({"text": text}) if as_json else text)
     else:
         _derivation(model, sample, latex, short, as_json)
+
+
+def _subject(name: str, density: Any, importance: Any) -> str:
+    """Return a subject's text, at the one density and relative importance that were given."""
+    given = {"density": density, "importance": importance}
+    numbers = {key: value[0] for key, value in given.items() if value is not None}
+    if numbers and name not in ("transitions", "penalty"):
+        raise ValueError(f"{name} takes neither --density nor --importance")
+    if any(value is not None and len(value) > 1 for value in given.values()):
+        raise ValueError(f"{name} takes one density and one relative importance")
+    return subjects.SUBJECTS[name](**numbers)
 
 
 def _model(what: str, bias: str, options: dict[str, Any]) -> dict[str, Any]:

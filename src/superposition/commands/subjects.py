@@ -173,6 +173,73 @@ def boundaries() -> str:
     return "\n".join(lines)
 
 
+def transitions(*, density: Any = None, importance: Any = None) -> str:
+    """Return points of the exact diagram of two features, with certified digits."""
+    from ..theory import r, s
+    from ..theory.landscape import (
+        antipodal_end,
+        first_order_end,
+        tricritical_points,
+        triple_meeting,
+    )
+
+    def shown(name: str, point_r: Any, point_s: Any) -> str:
+        return f"  r = {point_r.decimal(20)}  s = {point_s.decimal(20)}  {name}"
+
+    if density is None and importance is None:
+        triple, (low, high) = triple_meeting(), tricritical_points()
+        edge, corner = first_order_end({s: 1}), antipodal_end(importance=1)
+        return "\n".join(
+            [
+                "the exact (2, 1) diagram for r <= 1; mirror images at 1/r; all digits are proved",
+                shown(
+                    "antipodal pair, partial superposition, dedicated feature", triple.r, triple.s
+                ),
+                shown("from here partial superposition ends continuously", low[r], low[s]),
+                shown("from here it ends with a jump again", high[r], high[s]),
+                shown("where that line leaves the diagram", edge.r, edge.s),
+                shown("antipodal pair and two partial solutions", corner.r, corner.s),
+            ]
+        )
+    end = antipodal_end(density=density, importance=importance, digits=22)
+    return "\n".join(
+        [
+            shown(f"antipodal pair gives way to {end.points[1].phase.name}", end.r, end.s),
+            *(
+                f"  W = [{', '.join(x.decimal(12) for x in point.W[0])}]  "
+                f"b = [{', '.join(x.decimal(12) for x in point.b)}]  {point.phase.name}"
+                for point in end.points
+            ),
+            f"  loss {end.loss.decimal(20)}, {end.kind}",
+            f"  its slope changes by {end.kink(s).decimal(8)} along s",
+            f"  and by {end.kink(r).decimal(8)} along r",
+        ]
+    )
+
+
+def penalty(*, density: Any = None, importance: Any = None) -> str:
+    """Return the interference penalty above which there is no antipodal pair."""
+    from ..theory import lam
+    from ..theory.landscape import classical_threshold, critical_penalty, highest_penalty
+
+    if density is not None and importance is not None:
+        found = critical_penalty(importance, density)
+        return (
+            f"lambda_c = {found.values[lam].decimal(20)}, "
+            f"where {found.points[1].phase.name} takes over from the optimized pair"
+        )
+    classical, highest = classical_threshold(), highest_penalty(1)
+    return "\n".join(
+        [
+            "penalty 2*lambda*(W_1 W_2)**2, importances (1, r), r <= 1",
+            f"closed forms: lambda_c(r, s) = {classical.surface}",
+            f"              largest over s: {classical.maximum}, at s = {classical.best_density}",
+            f"optimized pair at r = 1: up to lambda = {highest.penalty.decimal(14)}",
+            f"              at s = {highest.s.decimal(10)}",
+        ]
+    )
+
+
 def polygons() -> str:
     """Return the regular polygons that are critical for the one-hot potential."""
     from ..theory import one_hot_report
@@ -187,9 +254,11 @@ def conjecture() -> str:
     return "\n\n".join(certificate.text() for certificate in refutation())
 
 
-SUBJECTS: dict[str, Callable[[], str]] = {
+SUBJECTS: dict[str, Callable[..., str]] = {
     "stability": stability,
     "boundaries": boundaries,
+    "transitions": transitions,
+    "penalty": penalty,
     "polygons": polygons,
     "conjecture": conjecture,
 }
