@@ -115,6 +115,7 @@ class _Notation:
     error: str
     relu: str
     integral: str
+    mean: str
     gram: str
     penalty: str
     probability: str
@@ -126,6 +127,7 @@ class _Notation:
     within: str
     slope: str
     box_formula: str
+    transform_formula: str
 
 
 _TEXT = _Notation(
@@ -134,6 +136,7 @@ _TEXT = _Notation(
     error="E (x_{0} - xhat_{0})**2",
     relu="max(0, {0})",
     integral="integral over [0, 1]^{0} of {1}",
+    mean="mean over {0} values of {1}",
     gram="W^T W",
     penalty="lambda * sum over i != j of (W_i . W_j)**2",
     probability="probability",
@@ -148,6 +151,10 @@ _TEXT = _Notation(
         "integral over [0, 1]^k of max(0, g.x + beta)**p = p!/((p + k)! g_1...g_k) * sum over "
         "vertices v of (-1)**(k - |v|) max(0, g.v + beta)**(p + k)"
     ),
+    transform_formula=(
+        "if E exp(w g.x) = sum of c_tk exp(w t)/w**k, then E max(0, g.x + beta)**p = sum of "
+        "c_tk p!/(p + k)! max(0, t + beta)**(p + k)"
+    ),
 )
 _LATEX = _Notation(
     feature="x_{{{0}}}",
@@ -155,6 +162,7 @@ _LATEX = _Notation(
     error="\\mathbb{{E}}\\,(x_{{{0}}} - \\hat x_{{{0}}})^2",
     relu="\\left({0}\\right)_+",
     integral="\\int_{{[0,1]^{{{0}}}}} {1}",
+    mean="\\mathbb{{E}}\\, {1}",
     gram="W^\\top W",
     penalty="\\lambda \\sum_{i \\ne j} (W_i \\cdot W_j)^2",
     probability="P",
@@ -169,14 +177,21 @@ _LATEX = _Notation(
         "\\int_{[0,1]^k} (g \\cdot x + \\beta)_+^p \\,\\mathrm{d}x = \\frac{p!}{(p+k)!\\, g_1 \\cdots g_k}"
         " \\sum_{v \\in \\{0,1\\}^k} (-1)^{k-|v|} (g \\cdot v + \\beta)_+^{p+k}"
     ),
+    transform_formula=(
+        "\\mathbb{E}\\, e^{w g \\cdot x} = \\sum c_{tk}\\, e^{w t} w^{-k} \\;\\Rightarrow\\; "
+        "\\mathbb{E}\\, (g \\cdot x + \\beta)_+^p = \\sum c_{tk} \\frac{p!}{(p+k)!} (t + \\beta)_+^{p+k}"
+    ),
 )
 
 
 def _steps(model: ModelLoss, show: Show, notation: _Notation) -> list[tuple[str, list[str]]]:
     """Return headings with their equations."""
     steps = [("Weights, and the couplings of input j to output i:", _set_up(model, show, notation))]
-    if model.activation == "relu":
+    steps += _inputs(model, show, notation)
+    if model.activation == "relu" and model.features.values.is_uniform:
         steps.append(("Each box integral is a sum over vertices:", [notation.box_formula]))
+    elif model.activation == "relu":
+        steps.append(("Each mean is a sum over vertices:", [notation.transform_formula]))
     for output in model.outputs:
         steps += _output_steps(model, output, show, notation)
     products = " + ".join(
@@ -191,6 +206,23 @@ def _steps(model: ModelLoss, show: Show, notation: _Notation) -> list[tuple[str,
         equations[0] += f" + {show(model.penalty)}"
     equations.append(f"L = {show(model.total)}")
     steps.append(("Sum over outputs, each times its importance:", equations))
+    return steps
+
+
+def _inputs(model: ModelLoss, show: Show, notation: _Notation) -> list[tuple[str, list[str]]]:
+    """Say what the inputs are, where they are not independent and uniform on [0, 1]."""
+    steps = []
+    groups = [g for g in model.features.gates(len(model.outputs)) if len(g.members) > 1]
+    for gate in groups:
+        names = ", ".join(notation.feature.format(j + 1) for j in gate.members)
+        steps.append((f"Features that are on by one draw, {gate.kind.value}:", [names]))
+    values = model.features.values
+    if not values.is_uniform:
+        u = sympy.Symbol("u")
+        density = sum(sympy.Rational(c) * u**k for k, c in enumerate(values.coefficients))
+        sign = ", with a random sign" if values.symmetric else ""
+        heading = f"Density of a value on [0, 1]{sign}:"
+        steps.append((heading, [f"p(u) = {show(sympy.sympify(density))}"]))
     return steps
 
 
@@ -257,7 +289,9 @@ def _term_rows(
         inner = _activated(model, output, term.active, bias, show, notation)
         square = f"({target} - {inner})" + ("**2" if show is str else "^2")
         if term.active:
-            square = notation.integral.format(len(term.active), square)
+            uniform = model.features.values.is_uniform
+            average = notation.integral if uniform else notation.mean
+            square = average.format(len(term.active), square)
         rows.append(
             f"{active}: {notation.probability} = {show(term.probability)}, "
             f"{square} = {show(term.loss)}"

@@ -102,6 +102,8 @@ class ModelLoss:
         One entry per feature.
     penalty
         λ Σ_{i≠j} (W_i · W_j)².
+    features
+        What the inputs are drawn from.
     """
 
     W: sympy.ImmutableMatrix
@@ -110,6 +112,7 @@ class ModelLoss:
     densities: tuple[sympy.Expr, ...]
     outputs: tuple[OutputLoss, ...]
     penalty: sympy.Expr
+    features: FeatureDistribution
 
     @cached_property
     def total(self) -> sympy.Expr:
@@ -249,7 +252,15 @@ def derive_loss(
         *(gram[i, j] ** 2 for i in range(n_features) for j in range(n_features) if i != j)
     )
     penalty_term = coefficient * sympy.expand(interference)
-    return ModelLoss(weights, gram, checked_activation, densities, tuple(outputs), penalty_term)
+    return ModelLoss(
+        weights,
+        gram,
+        checked_activation,
+        densities,
+        tuple(outputs),
+        penalty_term,
+        distribution,
+    )
 
 
 def _output(

@@ -6,6 +6,7 @@ from fractions import Fraction
 import pytest
 import sympy
 
+from superposition import Anticorrelated, ValueDistribution
 from superposition.theory import OPTIMAL, derivation, derive_loss, expected_loss, lam, r, s
 
 
@@ -72,3 +73,17 @@ def test_derivation_and_loss_are_one_computation() -> None:
     steps = derivation(W, b, density=Fraction(1, 2), penalty=2)
     assert steps.loss == expected_loss(W, b, density=Fraction(1, 2), penalty=2)
     assert str(steps) == steps.text()
+
+
+def test_other_inputs_are_named_and_their_means_are_no_box_integrals() -> None:
+    law = Anticorrelated([(0, 1)], ValueDistribution([0, 2], symmetric=True))
+    steps = derivation([[1, -1]], features=law)
+    text = steps.text()
+    assert "at most one:\n    x_1, x_2" in text
+    assert "with a random sign:\n    p(u) = 2*u" in text
+    assert "mean over 1 values of" in text
+    assert "integral over" not in text
+    assert "p(u) = 2 u" in steps.latex()
+    plain = derivation([[1, -1]]).text()
+    assert "integral over [0, 1]^2" in plain
+    assert "p(u)" not in plain
