@@ -294,11 +294,14 @@ def _refuse_early(
     _, minimizer, piece = lowest
     if any(abs(minimizer - float(end)) < 1e-6 for end in _finite_ends(piece)):
         return
-    for candidate in _candidates([piece], d):
-        at_sample = candidate.equation.as_expr().subs(d, sample)
-        if abs(float(at_sample.subs(beta, minimizer))) < 1e-6 and candidate.degree > 2:
-            cell = Cell(sample, sample, sample)
-            raise _unsolved(index, cell, candidate, d)
+    slope = sympy.diff(piece.loss, beta)
+    at_sample = sympy.Poly(slope.subs(d, sample), beta, extension=True)
+    for factor, _ in at_sample.factor_list()[1]:
+        # A factor of degree 2 at every density would have one of degree 2 at this one too.
+        if abs(float(factor.as_expr().subs(beta, minimizer))) < 1e-6 and factor.degree() > 2:
+            equation = sympy.Poly(slope, beta, d)
+            candidate = _Candidate(piece, equation, sympy.Poly(piece.loss, beta, d))
+            raise _unsolved(index, Cell(sample, sample, sample), candidate, d)
 
 
 def _structure(candidates: Sequence[_Candidate], d: sympy.Symbol) -> Iterator[sympy.Poly]:

@@ -139,9 +139,9 @@ def expected_loss(
 ) -> sympy.Expr:
     """Derive L(W, b) = Σ_i I_i E(x_i − x̂_i)² + λ Σ_{i≠j}(W_i·W_j)² exactly.
 
-    The expectation is over all inputs: x̂ = σ(WᵀW x + b) and x_j = B_j U_j with
-    B_j ~ Bernoulli(density_j), U_j ~ Uniform[0, 1], independent. It is split over the sets of
-    active features, and each part is an integral over a box, a sum over its vertices.
+    The expectation is over all inputs: x̂ = σ(WᵀW x + b) and, unless `features` says otherwise,
+    x_j = B_j U_j with B_j ~ Bernoulli(density_j), U_j ~ Uniform[0, 1], independent. The law of
+    each pre-activation enters by its transform, a sum over the vertices of the unit box.
 
     Parameters
     ----------
@@ -159,7 +159,8 @@ def expected_loss(
     activation
         "relu" or "linear".
     features
-        ``None`` is independent sparse uniform features.
+        What the inputs are drawn from, such as `superposition.Correlated`; ``None`` is
+        independent sparse uniform features.
     penalty
         Coefficient λ of the interference penalty.
     sample
@@ -185,8 +186,9 @@ def expected_loss(
     Notes
     -----
     A coupling that is not identically zero is taken to be non-zero. As the loss is continuous in
-    W, the result's limit is the value where such a coupling vanishes. The cost grows like 3^k
-    for an output that depends on k features with different couplings.
+    W, the result's limit is the value where such a coupling vanishes. The cost grows with the
+    number of distinct vertex values: 2^k for an output that depends on k features with couplings
+    that have nothing in common, a few dozen for a regular polytope.
 
     Examples
     --------
