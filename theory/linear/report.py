@@ -34,6 +34,8 @@ def linear_report(
 ) -> str:
     """Return moments, critical points and Hessians of a linear model as text.
 
+    An index is "open" where it depends on the values of symbols.
+
     Parameters
     ----------
     n_features, n_hidden
@@ -54,9 +56,9 @@ def linear_report(
     mean: s/2, s/2
     covariance: [-s**2/4 + s/3, 0; 0, -s**2/4 + s/3]
     critical points, up to rotations of the hidden space (all of them):
-      keep 1: loss -r*s*(3*s - 4)/12, index undecided
+      keep 1: loss -r*s*(3*s - 4)/12, index open
         Hessian -2*s*(3*s - 4)/3 (1x), s*(r - 1)*(3*s - 4)/6 (1x)
-      keep 2: loss -s*(3*s - 4)/12, index undecided
+      keep 2: loss -s*(3*s - 4)/12, index open
         Hessian -2*r*s*(3*s - 4)/3 (1x), -s*(r - 1)*(3*s - 4)/6 (1x)
       keep none: loss -s*(r + 1)*(3*s - 4)/12, index 2
         Hessian s*(3*s - 4)/3 (1x), r*s*(3*s - 4)/3 (1x)
@@ -91,7 +93,7 @@ def _point(point: LinearCriticalPoint) -> Iterator[str]:
     try:
         index = str(point.index())
     except UndecidedSignError:
-        index = "undecided"
+        index = "open"
     yield f"  keep {kept}: loss {point.loss}, index {index}"
     spectrum = ", ".join(f"{value} ({count}x)" for value, count in point.hessian_eigenvalues)
     yield f"    Hessian {spectrum}"
