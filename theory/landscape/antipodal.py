@@ -69,7 +69,7 @@ def antipodal_end(*, density: Any = None, importance: Any = None, digits: int = 
 
     >>> end = antipodal_end(density=sympy.Rational(1, 2), digits=12)
     >>> print(end.r.decimal(10), end.points[1].phase.name)
-    0.5357387640 dedicated
+    0.5357387641 dedicated
     """
     if (density is None) == (importance is None):
         raise ValueError("pass either density or importance")
