@@ -349,7 +349,8 @@ def certify_root(
     context = interval_context(2 * working)
     center = [to_interval(context, _exact(x._mpf_)) for x in middle]
     Y = [[to_interval(context, _exact(y._mpf_)) for y in row] for row in inverse]
-    step = [_dot(context, row, system.values(context, center)) for row in Y]
+    values = system.values(context, center)
+    step = [_dot(context, row, values) for row in Y]
     radius = to_interval(context, Fraction(1, 2 * 10 ** (digits + 2)))
     box = [x + context.mpf([-1, 1]) * radius for x in center]
     image = _krawczyk(context, system, center, step, Y, box)

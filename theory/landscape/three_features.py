@@ -312,7 +312,9 @@ def critical_point(which: str, *, digits: int = 12) -> CertifiedRoot:
 
 
 def _along(expression: sympy.Expr, direction: Mapping[sympy.Symbol, sympy.Expr]) -> sympy.Expr:
-    return sympy.Add(*(v * sympy.diff(expression, x) for x, v in direction.items()))
+    """Differentiate a polynomial along a direction."""
+    polynomial = sympy.Poly(expression, *direction)
+    return sympy.Add(*(v * polynomial.diff(x).as_expr() for x, v in direction.items()))
 
 
 @lru_cache(maxsize=1)
