@@ -163,6 +163,21 @@ def test_short_triangle_begins_along_the_diagonal() -> None:
 def test_line_of_two_triangles_ends_where_they_merge() -> None:
     end = critical_point("upper")
     assert end.digits >= 12
+    # Along the soft direction the loss of the other package has no second or third derivative:
+    # differences leave h² times the fourth and fifth, which are of order 10.
+    point = np.array([float(end[x]) for x in end.symbols[:5]])
+    soft = np.insert([float(end[x]) for x in end.symbols[5:9]], 2, 1.0)
+
+    def loss(step: float) -> float:
+        a, c, d, p, q = point + step * soft
+        W = [[a, -a, 0], [-c, -c, d]]
+        density, importance = float(end[s]), [1, 1, float(end[r])]
+        return float(population_loss(W, [p, p, q], density=density, importance=importance))
+
+    h = 0.01
+    values = {k: loss(k * h) for k in range(-2, 3)}
+    assert abs(values[1] - 2 * values[0] + values[-1]) / h**2 < 1e-3
+    assert abs(values[2] - 2 * values[1] + 2 * values[-1] - values[-2]) / (2 * h**3) < 5e-3
     # Beyond the end, descents from both sides of the jump reach one triangle; before it, two.
     starts = [[[0.74, -0.74, 0], [-0.56, -0.56, 0.66]], [[0.735, -0.735, 0], [-0.65, -0.65, 0.45]]]
     biases = [[0.27, 0.27, 0.52], [0.15, 0.15, 0.53]]
