@@ -98,6 +98,7 @@ def test_derive_takes_biases_and_density(capsys: pytest.CaptureFixture[str]) -> 
         (["transitions"], "r = 0.56413136534766603230  s = 0.51173803211760022659"),
         (["transitions", "--density", "1/2"], "r = 0.53573876406532962351"),
         (["transitions", "--importance", "0.9"], "gives way to partial"),
+        (["three-features"], "r = 1.40406074826807  s = 0.70640369267322"),
         (["penalty"], "largest over s: r**2/(6*(5*r + 2))"),
         (["penalty", "--density", "1/5", "--importance", "1"], "lambda_c = 0.03755395479"),
         (["polygons"], "regular 8-gon"),

@@ -24,13 +24,13 @@ from superposition.theory.certificates.bernstein import (
     PositivityProof,
     prove_positive,
 )
-from superposition.theory.certificates.statements import QuotientProof, certify
 from superposition.theory.certificates.number_signs import (
     SignProof,
     UndecidedCertificateError,
     X,
     prove_sign,
 )
+from superposition.theory.certificates.statements import QuotientProof, certify
 from superposition.theory.certificates.steps import active_set_steps
 from superposition.theory.certificates.text import certificate_steps
 from superposition.theory.loss import derive_loss
@@ -484,7 +484,9 @@ def test_regimes_with_an_irrational_end_are_compared_one_by_one(
     )
     changed = replace(model.outputs[1], optimum=replace(optimum, regimes=regimes))
     made_up = replace(model, outputs=(model.outputs[0], changed))
-    monkeypatch.setattr("superposition.theory.certificates.statements.derive_loss", lambda *_, **__: made_up)
+    monkeypatch.setattr(
+        "superposition.theory.certificates.statements.derive_loss", lambda *_, **__: made_up
+    )
     # The ends are widened by up to 1e−6, so that the bound must have that much room.
     proof = certify([[1, 0]], [0, OPTIMAL], less_than=bound + F(1, 10**5), over={s: (0, 1)})
     assert proof.holds == holds

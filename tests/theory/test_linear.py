@@ -21,9 +21,9 @@ from superposition.theory.linear import (
     linear_loss,
     linear_optimal_bias,
     linear_problem,
+    linear_report,
     weighted_pca_loss,
 )
-from superposition.theory.linear import linear_report
 from superposition.values import ValueDistribution
 
 F = Fraction

@@ -10,12 +10,13 @@ from scipy.optimize import root
 
 from superposition.features import Anticorrelated, CoActive
 from superposition.theory import OPTIMAL, r, s
-from superposition.theory.linear import linear_loss, weighted_pca_loss
 from superposition.theory.linear import (
+    linear_critical_points,
+    linear_loss,
     one_neuron_critical_points,
     one_neuron_stationarity,
+    weighted_pca_loss,
 )
-from superposition.theory.linear import linear_critical_points
 from superposition.values import ValueDistribution
 
 F = Fraction

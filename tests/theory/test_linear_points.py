@@ -9,11 +9,12 @@ import sympy
 
 from superposition.features import Anticorrelated, CoActive, Correlated, Independent
 from superposition.theory import OPTIMAL, UndecidedSignError, r, s
-from superposition.theory.linear import linear_loss, weighted_pca_loss
 from superposition.theory.linear import (
     eigen_directions,
     is_complete,
     linear_critical_points,
+    linear_loss,
+    weighted_pca_loss,
 )
 from superposition.theory.moments import input_moments
 

@@ -12,9 +12,7 @@ from superposition.features import CoActive, Independent
 from superposition.numerics import train
 from superposition.numerics.protocols import Protocol
 from superposition.theory import OPTIMAL, r, s
-from superposition.theory.linear import linear_loss
-from superposition.theory.linear import linear_critical_points
-from superposition.theory.linear import valley_training
+from superposition.theory.linear import linear_critical_points, linear_loss, valley_training
 from superposition.values import ValueDistribution
 
 F = Fraction

@@ -25,6 +25,7 @@ from .stability import Variation, vary
 from .transitions import Meeting, Phase, meet
 
 __all__ = [
+    "TRIPLE_POINTS",
     "boundary",
     "critical_point",
     "known_range",
@@ -159,6 +160,10 @@ _CRITICAL = {
     "upper": (0.746405, 0.917147, (0.739655, 0.622216, 0.551136, 0.192623, 0.512905)),
 }
 # fmt: on
+
+
+TRIPLE_POINTS = tuple(_TRIPLES)
+"""The phases that meet three at a time, in the order of `triple_point`."""
 
 
 def known_range(first: str, second: str) -> tuple[tuple[float, float], ...]:

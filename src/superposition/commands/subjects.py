@@ -217,6 +217,24 @@ def transitions(*, density: Any = None, importance: Any = None) -> str:
     )
 
 
+def three_features() -> str:
+    """Return where lines of the exact diagram of three features in two dimensions meet."""
+    from ..theory import r, s
+    from ..theory.landscape.three_features import TRIPLE_POINTS, critical_point, triple_point
+
+    lines = ["the exact (3, 2) diagram, importances (1, 1, r); all digits are proved"]
+    for names in TRIPLE_POINTS:
+        point = triple_point(*names)
+        lines.append(f"  r = {point.r.decimal(14)}  s = {point.s.decimal(14)}  {', '.join(names)}")
+    for which in ("lower", "upper"):
+        root = critical_point(which)
+        lines.append(
+            f"  r = {root[r].decimal(10)}      s = {root[s].decimal(10)}      "
+            f"triangle and short triangle become one"
+        )
+    return "\n".join(lines)
+
+
 def penalty(*, density: Any = None, importance: Any = None) -> str:
     """Return the interference penalty above which there is no antipodal pair."""
     from ..theory import lam
@@ -258,6 +276,7 @@ SUBJECTS: dict[str, Callable[..., str]] = {
     "stability": stability,
     "boundaries": boundaries,
     "transitions": transitions,
+    "three-features": three_features,
     "penalty": penalty,
     "polygons": polygons,
     "conjecture": conjecture,
