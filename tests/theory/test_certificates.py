@@ -15,9 +15,9 @@ import pytest
 import sympy
 from hypothesis import given, settings, strategies as st
 
-from superposition.features import Anticorrelated, CoActive
+from superposition.features import Anticorrelated, CoActive, Independent
 from superposition.numerics import population_loss
-from superposition.theory import OPTIMAL, optimal_bias, r, regular_polygon, s
+from superposition.theory import OPTIMAL, expected_loss, optimal_bias, r, regular_polygon, s
 from superposition.theory.certificates import PIECES, conjectured_losses, pair_sum, refutation
 from superposition.theory.certificates.bernstein import (
     Counterexample,
@@ -34,6 +34,7 @@ from superposition.theory.certificates.statements import QuotientProof, certify
 from superposition.theory.certificates.steps import active_set_steps
 from superposition.theory.certificates.text import certificate_steps
 from superposition.theory.loss import derive_loss
+from superposition.values import ValueDistribution
 
 HALF = F(1, 2)
 CLOSED = sympy.Interval
@@ -598,3 +599,34 @@ BAD = {
 def test_bad_input(arguments: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         certify([[1, -1]], **arguments)
+
+
+def test_values_of_either_sign_have_corners_below_zero() -> None:
+    """A wall at b = g lies inside the range, which only the corner at −1 shows."""
+    a = sympy.Symbol("a", real=True)
+    both = Independent(ValueDistribution([1], symmetric=True))
+    model: dict[str, Any] = {"density": F(1, 2), "features": both}
+    with pytest.raises(UndecidedCertificateError, match="changes its sign within the range at 1"):
+        certify([[1]], [a], less_than=a**2 + F(1, 1000), over={a: (F(1, 2), F(8, 5))}, **model)
+    # beside the wall the certificate and the loss at points agree
+    certificate = certify([[1]], [a], less_than=F(1, 2), over={a: (F(1, 2), F(3, 5))}, **model)
+    assert certificate.holds
+    for value in (F(1, 2), F(11, 20), F(3, 5)):
+        exact = expected_loss([[1]], [value], **model)
+        assert certificate.loss.subs(a, value) == exact
+        assert exact < F(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "over", "message"),
+    [
+        ({}, {s: (0, 2)}, r"densities must lie in \[0, 1\] on the whole range, which fails at s"),
+        ({}, {s: (-1, 1)}, r"densities must lie in \[0, 1\]"),
+        ({"density": 2 * s}, {s: (0, 1)}, r"densities must lie in \[0, 1\]"),
+        ({"features": Anticorrelated([(0, 1)])}, {s: (0, 1)}, "at most one of the features 0, 1"),
+        ({"importance": (1, r)}, {s: (0, 1), r: (-5, 1)}, "importances must be at least 0"),
+    ],
+)
+def test_statements_about_no_model_are_refused(options: Any, over: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        certify([[1, -1]], less_than=10, over=over, **options)

@@ -337,3 +337,9 @@ def test_no_series_from_a_wrong_start() -> None:
         stationary_series(loss, {a: 1})
     with pytest.raises(ValueError, match="rational"):
         stationary_series(loss, {a: sympy.sqrt(2), beta: 0})
+
+
+@pytest.mark.parametrize("options", [{"importance": (s, 1)}, {"penalty": s**3}])
+def test_importances_and_penalty_must_not_depend_on_the_density(options: Any) -> None:
+    with pytest.raises(ValueError, match="must not depend on the density"):
+        sparsity_expansion([[1, -1]], **options)

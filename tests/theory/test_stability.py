@@ -15,7 +15,7 @@ import pytest
 import sympy
 from scipy.optimize import minimize
 
-from superposition.features import CoActive
+from superposition.features import CoActive, Independent
 from superposition.numerics import population_loss
 from superposition.numerics.descent import descend
 from superposition.theory import OPTIMAL, UndecidedSignError, expected_loss, r, s
@@ -25,6 +25,7 @@ from superposition.theory.landscape.stability import (
     stability_line,
     vary,
 )
+from superposition.values import ValueDistribution
 
 F = Fraction
 a, beta, gamma = sympy.symbols("a beta gamma", real=True)
@@ -238,3 +239,18 @@ def test_a_new_column_gains_nothing_from_spreading_over_dimensions() -> None:
         importance=(1, 1, r),
     ).coefficients[2]
     assert sympy.expand(spread - single) == 0
+
+
+def test_values_of_either_sign_have_kinks_at_both_ends() -> None:
+    """W = 1, b = 1 with x in [−1, 1]: the kink at x = −1 moves in or out with the bias."""
+    both = Independent(ValueDistribution([1], symmetric=True))
+    model: dict[str, Any] = {"density": F(1, 2), "features": both}
+    with pytest.raises(UndecidedSignError):
+        vary([[1]], [1], [[0]], [beta], **model)
+    for value in (F(1, 10), F(-1, 10)):
+        moved = vary([[1]], [1], [[0]], [beta], sample={beta: value}, **model)
+        assert moved.conditions
+        eps = F(1, 1000)
+        exact = expected_loss([[1]], [1 + eps * value], **model)
+        series = sum(c.subs(beta, value) * eps**k for k, c in enumerate(moved.coefficients))
+        assert abs(exact - series) < eps**4

@@ -8,15 +8,15 @@ by hand.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
 import sympy
 
-from ...features import FeatureDistribution, check_features
-from ..inputs import as_exact, read_bias, read_weights
+from ...features import FeatureDistribution, GateKind, check_features
+from ..inputs import as_exact, read_bias, read_importance, read_weights
 from ..loss import ModelLoss, OutputLoss, derive_loss
 from ..symbols import OPTIMAL, s
 from .bernstein import Counterexample, PositivityProof, prove_positive
@@ -283,6 +283,7 @@ def certify(
         penalty=penalty,
         sample=None if is_fixed else sample,
     )
+    _check_meaning(model, domain, read_importance(importance, len(model.outputs)), max_pieces)
     chamber = () if is_fixed else _chamber(model, domain, sample, max_pieces)
     comparisons = tuple(
         _compare(piece, bound, relation, max_pieces)
@@ -467,6 +468,29 @@ def _polynomial(
     return polynomial if exact else sympy.Poly(part, *symbols, extension=True)
 
 
+def _check_meaning(
+    model: ModelLoss, domain: Domain, importances: Sequence[sympy.Expr], max_pieces: int
+) -> None:
+    """Raise unless densities are probabilities and weights of errors positive on the range."""
+    conditions = {
+        **dict.fromkeys(model.densities, "densities must lie in [0, 1]"),
+        **{1 - d: "densities must lie in [0, 1]" for d in model.densities},
+        **dict.fromkeys(importances, "importances must be at least 0"),
+        model.penalty: "the penalty must be at least 0",
+    }
+    for gate in model.features.gates(len(model.outputs)):
+        if gate.kind is GateKind.AT_MOST_ONE:
+            total = sympy.Add(*(model.densities[j] for j in gate.members))
+            conditions[1 - total] = gate.requirement
+    for condition, requirement in conditions.items():
+        if condition.free_symbols:
+            proof = _prove_quotient(condition, domain, 1, max_pieces, strict=False)
+            if isinstance(proof.numerator, Counterexample):
+                at = dict(zip(domain, proof.numerator.point, strict=True))
+                listed = ", ".join(f"{symbol} = {value}" for symbol, value in at.items())
+                raise ValueError(f"{requirement} on the whole range, which fails at {listed}")
+
+
 def _chamber(
     model: ModelLoss, domain: Domain, sample: Mapping[sympy.Symbol, sympy.Expr], max_pieces: int
 ) -> tuple[QuotientProof, ...]:
@@ -477,7 +501,8 @@ def _chamber(
     for output in model.outputs:
         if output.optimum is None:
             couplings = [g for g in output.couplings if g != 0]
-            values |= dict.fromkeys(map(sympy.cancel, vertex_values(couplings, output.bias)))
+            found = vertex_values(couplings, output.bias, symmetric=model.features.values.symmetric)
+            values |= dict.fromkeys(map(sympy.cancel, found))
     return tuple(
         _constant_sign(value, domain, sample, max_pieces) for value in values if value != 0
     )

@@ -74,11 +74,17 @@ class ActiveSetStep:
     loss: sympy.Expr
 
 
-def vertex_values(couplings: Sequence[sympy.Expr], bias: sympy.Expr) -> tuple[sympy.Expr, ...]:
-    """Return the distinct values g·v + β over all vertices v of the box."""
+def vertex_values(
+    couplings: Sequence[sympy.Expr], bias: sympy.Expr, *, symmetric: bool = False
+) -> tuple[sympy.Expr, ...]:
+    """Return the distinct values g·v + β over all vertices v of the box.
+
+    Entries of v are 0 and 1, and −1 too for values of either sign.
+    """
     values = {bias: None}
     for coupling in couplings:
-        values |= {sympy.expand(value + coupling): None for value in values}
+        steps = (coupling, -coupling) if symmetric else (coupling,)
+        values |= {sympy.expand(value + step): None for value in values for step in steps}
     return tuple(values)
 
 

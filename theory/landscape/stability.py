@@ -15,7 +15,7 @@ from typing import Any
 
 import sympy
 
-from ...features import FeatureDistribution
+from ...features import FeatureDistribution, check_features
 from ..cells import real_roots_between
 from ..fields import UndecidedSignError, decide_sign
 from ..inputs import as_exact, read_bias, read_weights
@@ -128,7 +128,7 @@ def vary(
     moved_W = weights + eps * direction
     moved_b = [start + eps * step for start, step in zip(biases, drift, strict=True)]
     gram = (moved_W.T * moved_W).applyfunc(sympy.expand)
-    values = _vertex_values(gram, moved_b)
+    values = _vertex_values(gram, moved_b, check_features(features).values.symmetric)
     exact = {} if sample is None else {symbol: as_exact(value) for symbol, value in sample.items()}
     # Where only assumptions decide the lowest order, any values of the other symbols serve to
     # find the side; what neither decides is refused by `_conditions`.
@@ -154,13 +154,19 @@ def vary(
     )
 
 
-def _vertex_values(gram: sympy.Matrix, biases: Sequence[sympy.Expr]) -> list[sympy.Expr]:
-    """Return the distinct vertex values of all pre-activations, as polynomials in ε."""
+def _vertex_values(
+    gram: sympy.Matrix, biases: Sequence[sympy.Expr], symmetric: bool
+) -> list[sympy.Expr]:
+    """Return the distinct vertex values of all pre-activations, as polynomials in ε.
+
+    With values of either sign the box has corners at −1 too.
+    """
     found: dict[sympy.Expr, None] = {}
     for i, bias in enumerate(biases):
         values = {sympy.expand(bias)}
         for coupling in gram.row(i):
-            values |= {sympy.expand(value + coupling) for value in values}
+            steps = (coupling, -coupling) if symmetric else (coupling,)
+            values |= {sympy.expand(value + step) for value in values for step in steps}
         found.update(dict.fromkeys(sorted(values, key=sympy.default_sort_key)))
     return list(found)
 

@@ -164,6 +164,11 @@ def sparsity_expansion(
         penalty=penalty,
         sample=sample,
     )
+    weights = sympy.Tuple(*(output.importance for output in model.outputs), model.penalty)
+    if s in weights.free_symbols:
+        raise ValueError(
+            f"importances and penalty must not depend on the density, got {s} in one of them"
+        )
     n = len(model.outputs)
     powers = [model.total.expand().coeff(s, j) for j in range(n + 1)]
     terms = (
