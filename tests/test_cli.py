@@ -82,7 +82,16 @@ def test_derive_takes_biases_and_density(capsys: pytest.CaptureFixture[str]) -> 
         (["1,-1", "--inputs", "anticorrelated:0,1", "--short"], "0"),
         (["1,-1", "--inputs", "co-active", "--importance", "1,1", "--short"], "s/3"),
         (["1,0", "--values", "0,2", "--importance", "0,1", "--short"], "-4*s**2/9 + s/2"),
+        (["a", "--importance", "1", "--sample", "a=1", "--short"], "s*(a"),
+        (["sqrt(2)", "--importance", "1", "--short"], "s/3"),
+        (["-1/2", "--importance", "1", "--short"], "3*s/16"),
         (["1,-1", "--show", "expansion"], "L_2 = r/6 + 1/6"),
+        (["w,-w", "--show", "expansion", "--sample", "w=1"], "L_1 = "),
+        (["1,-1", "--show", "one-hot", "--penalty", "0", "--inputs", "independent"], "H = 0"),
+        (["1,-1", "--show", "linear", "--inputs", "co-active", "--importance", "1,2",
+          "--density", "1/2"], "critical points, up to W -> -W"),
+        (["w,-w", "--sample", "w=1", "--show", "minimum", "--density", "sqrt(2)/2",
+          "--importance", "1,1"], "w = "),
         (["pentagon", "--show", "capacity"], "2/5, 2/5, 2/5, 2/5, 2/5"),
         (["1,-1/2", "--show", "one-hot"], "L = H/(3n) = "),
         (["1,-1", "--show", "linear"], "keep 1: loss -r*s*(3*s - 4)/12"),
@@ -281,6 +290,99 @@ def test_verify_exits_with_one_when_a_check_fails(
         (["derive", "transitions", "--density", "s"], "got s"),
         (["derive", "penalty", "--density", "1/2,1/3"], "one density"),
         (["derive", "1,-1", "--show", "expansion", "--density", "1/2"], "leave out --density"),
+        *(
+            (["derive", "1,-1", "--show", "linear", *more], "needs numbers for density and imp")
+            for more in (
+                ["--inputs", "co-active"],
+                ["--inputs", "one-hot"],
+                ["--inputs", "co-active", "--importance", "1,2"],
+                ["--inputs", "co-active", "--json"],
+            )
+        ),
+        (
+            ["derive", "penalty", "--density", "s", "--importance", "1"],
+            "density must be a rational",
+        ),
+        (["derive", "penalty", "--density", "sqrt(2)/2", "--importance", "1"], "got sqrt(2)/2"),
+        (
+            ["derive", "penalty", "--density", "1/2", "--importance", "r"],
+            "importance must be a rat",
+        ),
+        (["derive", "penalty", "--density", "1/2"], "both --density and --importance"),
+        (["derive", "penalty", "--importance", "2"], "both --density and --importance"),
+        (
+            [
+                "derive",
+                "a,-c",
+                "--bias",
+                "p,q",
+                "--show",
+                "minimum",
+                "--density",
+                "1/2",
+                "--importance",
+                "1,1",
+                "--sample",
+                "a=1",
+            ],
+            "got none for c, p, q",
+        ),
+        (["derive", "1/a,-1", "--show", "chamber", "--sample", "a=2"], "polynomials in their"),
+        (["derive", "sqrt(a),-1", "--show", "chamber", "--sample", "a=2"], "got sqrt(a)"),
+        (
+            [
+                "derive",
+                "a,-1",
+                "--bias",
+                "0,1/a",
+                "--show",
+                "minimum",
+                "--density",
+                "1/2",
+                "--importance",
+                "1,1",
+            ],
+            "got 1/a",
+        ),
+        (["derive", "1,1e200", "--bias", "optimal", "--density", "1/2", "--short"], "not found"),
+        *(
+            (["derive", "1,-1", "--show", "one-hot", *more], f"leave out {more[0]}, which")
+            for more in (
+                ["--inputs", "co-active"],
+                ["--values", "0,2"],
+                ["--symmetric"],
+                ["--activation", "linear"],
+                ["--penalty", "1"],
+                ["--less-than", "1"],
+                ["--greater-than", "1"],
+                ["--short"],
+                ["--latex"],
+            )
+        ),
+        (["derive", "1,-1", "--show", "linear", "--penalty", "1"], "leave out --penalty"),
+        (["derive", "1,-1", "--over", "s=0:1"], "leave out --over"),
+        (["derive", "1,-1", "--along", "0,1"], "leave out --along"),
+        (["derive", "1,-1", "--less-than", "1", "--sample", "a=1"], "leave out --sample"),
+        (
+            ["derive", "1,-1", "--less-than", "1", "--over", "r=0:1", "--over", "r=0:2"],
+            "a letter twice",
+        ),
+        (["derive", "w,-1", "--sample", "w=1,w=2"], "w is given twice"),
+        *(
+            (["derive", "stability", *more], f"leave out {more[0]}, which stability")
+            for more in (
+                ["--show", "capacity"],
+                ["--less-than", "1"],
+                ["--greater-than", "1"],
+                ["--over", "s=0:1"],
+                ["--along", "1,1"],
+                ["--sample", "a=1"],
+                ["--latex"],
+                ["--short"],
+            )
+        ),
+        (["derive", "+ digon"], "is no known configuration"),
+        (["derive", "nan"], "is no known configuration"),
         (["derive"], "Missing argument"),
         (["derive", "1,-1", "--nonesuch"], "--nonesuch"),
         (["minimize", "--density", "1.5"], "density"),
@@ -309,3 +411,12 @@ def test_bad_use_is_one_clear_line_and_exit_code_two(
     assert lines[0].startswith("superposition: ")
     assert message in lines[0]
     assert not list(tmp_path.iterdir())  # nothing was written
+
+
+def test_no_descent_that_converges_is_one_line_and_exit_code_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["minimize", "--density", "1/2", "--penalty", "1e300", "--starts", "4"]
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (1, "")
+    assert err == "superposition: none of 4 descents converged; try more starts\n"

@@ -145,7 +145,7 @@ def parse_assignments(text: str) -> dict[sympy.Symbol, sympy.Expr]:
     Raises
     ------
     ValueError
-        If a part is no assignment of a number to a letter.
+        If a part is no assignment of a number to a letter, or a letter is given twice.
 
     Examples
     --------
@@ -158,6 +158,8 @@ def parse_assignments(text: str) -> dict[sympy.Symbol, sympy.Expr]:
         symbol = _value(name, _symbol)
         if not equals or not symbol.is_Symbol:
             raise ValueError(f"{part.strip()!r} is not of the form LETTER=NUMBER, such as a=9/10")
+        if symbol in values:
+            raise ValueError(f"{symbol} is given twice in {text!r}")
         values[symbol] = parse_number(number)
     return values
 

@@ -108,6 +108,11 @@ def _one_neuron(
             "points is known but for two features in one dimension; pass equal importances"
         )
     bound = weighted_pca_loss(2, 1, **arguments)
+    if bound.free_symbols:
+        raise ValueError(
+            "importances and covariance do not commute, which needs numbers for density and "
+            f"importance; got the symbols {_listed(sorted(bound.free_symbols, key=str))}"
+        )
     yield "importances and covariance do not commute:"
     yield f"  untied models reach {float(bound):.6g}, tied ones do not"
     yield "critical points, up to W -> -W (all of them):"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..literals import parse_assignments, parse_expression, parse_matrix, parse_vector
 from ..model import relative_importance
@@ -47,14 +49,18 @@ class _Range(Parsed):
         return parse_expression(name), (parse_expression(low), parse_expression(high))
 
 
-_views: dict[str, Callable[..., str]] = {
-    "expansion": subjects.expansion,
-    "one-hot": subjects.one_hot,
-    "capacity": subjects.capacity,
-    "linear": subjects.linear,
-    "chamber": subjects.chamber,
-    "minimum": subjects.minimum,
-    "variation": subjects.variation,
+_INPUTS = {"inputs", "values", "symmetric"}
+_MODEL = {"bias", "density", "importance", "activation", "penalty", *_INPUTS}
+
+# Every view with the options that it takes.
+_views: dict[str, tuple[Callable[..., str], set[str]]] = {
+    "expansion": (subjects.expansion, {*_MODEL, "sample"}),
+    "one-hot": (subjects.one_hot, {"bias", "sample"}),
+    "capacity": (subjects.capacity, set()),
+    "linear": (subjects.linear, {"density", "importance", "activation", *_INPUTS}),
+    "chamber": (subjects.chamber, {*_MODEL, "sample"}),
+    "minimum": (subjects.minimum, {*_MODEL, "sample"}),
+    "variation": (subjects.variation, {*_MODEL, "sample", "along", "bias_along"}),
 }
 
 
@@ -129,17 +135,64 @@ def derive(
     stability, boundaries, transitions, penalty, polygons or conjecture.
     """
     if what in subjects.SUBJECTS:
+        _refuse_others(what, {"density", "importance"})
         text = _subject(what, options["density"], options["importance"])
         click.echo(strict_json({"text": text}) if as_json else text)
         return
-    model = _model(what, bias, options)
-    if less_than or greater_than:
-        _certify(model, less_than, greater_than, dict(over), latex, as_json)
-    elif show:
-        text = _views[show](model, sample=sample, along=along, bias_along=bias_along)
-        click.echo(strict_json({"text": text}) if as_json else text)
-    else:
-        _derivation(model, sample, latex, short, as_json)
+    with _refusing_endless_searches():
+        if show:
+            view, taken = _views[show]
+            _refuse_others(f"--show {show}", {*taken, "show"})
+            model = _model(what, bias, options)
+            text = view(model, sample=sample, along=along, bias_along=bias_along)
+            click.echo(strict_json({"text": text}) if as_json else text)
+        elif less_than or greater_than:
+            _refuse_others("a proof", {*_MODEL, "less_than", "greater_than", "over", "latex"})
+            ranges = _ranges(over)
+            _certify(_model(what, bias, options), less_than, greater_than, ranges, latex, as_json)
+        else:
+            _refuse_others(
+                "a derivation without --show, --less-than and --greater-than",
+                {*_MODEL, "sample", "latex", "short"},
+            )
+            _derivation(_model(what, bias, options), sample, latex, short, as_json)
+
+
+def _refuse_others(name: str, taken: set[str]) -> None:
+    """Refuse options that were given, other than at their defaults, and would be ignored."""
+    context = click.get_current_context()
+    ignored = [
+        option.opts[0]
+        for option in context.command.params
+        if isinstance(option, click.Option)
+        and option.name not in {*taken, "as_json"}
+        and context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        and str(context.params[str(option.name)]) != str(option.default)
+    ]
+    if ignored:
+        raise ValueError(f"leave out {', '.join(ignored)}, which {name} does not take")
+
+
+@contextmanager
+def _refusing_endless_searches() -> Iterator[None]:
+    from mpmath import mp
+
+    try:
+        yield
+    except mp.NoConvergence:
+        raise ValueError(
+            "the roots of a polynomial were not found; its coefficients differ too much in size, "
+            "or are too large"
+        ) from None
+
+
+def _ranges(
+    over: tuple[tuple[sympy.Symbol, tuple[sympy.Expr, sympy.Expr]], ...],
+) -> dict[sympy.Symbol, Any]:
+    ranges = dict(over)
+    if len(ranges) < len(over):
+        raise ValueError("--over gives a letter twice")
+    return ranges
 
 
 def _subject(name: str, density: Any, importance: Any) -> str:
@@ -173,9 +226,24 @@ def _model(what: str, bias: str, options: dict[str, Any]) -> dict[str, Any]:
 def _configuration(what: str) -> Configuration:
     from ..theory import Configuration, named_configuration
 
-    if any(sign in what for sign in ",;") or not what.strip()[:1].isalpha():
+    if any(sign in what for sign in ",;"):
         return Configuration("weights", parse_matrix(what, parse_expression))
-    return named_configuration(what)
+    try:
+        return named_configuration(what)
+    except ValueError:
+        weight = _single_weight(what)
+        if weight is None:
+            raise
+        return Configuration("weights", [[weight]])
+
+
+def _single_weight(text: str) -> sympy.Expr | None:
+    """Return the one weight of a number or an expression; words are no letters here."""
+    try:
+        weight = parse_expression(text)
+    except ValueError:
+        return None
+    return None if any(len(letter.name) > 1 for letter in weight.free_symbols) else weight
 
 
 def _biases(bias: str, configuration: Configuration) -> list[Any]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import sympy
 
     from ..features import FeatureDistribution
+    from ..numerics.minima import GlobalMinimum
 
 __all__ = ["minimize", "train"]
 
@@ -47,9 +48,7 @@ def minimize(
     as_json: bool,
 ) -> None:
     """Find the exact optimum and the other local minima of the population loss."""
-    from ..numerics import global_minimum
-
-    found = global_minimum(
+    found = _optimum(
         n_features,
         n_hidden,
         density=densities(density),
@@ -108,7 +107,7 @@ def train(
     as_json: bool,
 ) -> None:
     """Train replicas of one model on sampled data and judge them by their exact loss."""
-    from ..numerics import global_minimum, population_loss, train as train_models
+    from ..numerics import population_loss, train as train_models
 
     model: dict[str, Any] = {
         "density": densities(density),
@@ -127,7 +126,7 @@ def train(
         device=device,
         progress=not as_json,
     )
-    optimum = global_minimum(n_features, n_hidden, **model).loss
+    optimum = _optimum(n_features, n_hidden, **model).loss
     models = []
     for W, b, diverged in zip(result.W, result.b, result.diverged, strict=True):
         loss = None if diverged else float(population_loss(W, b, **model))
@@ -143,6 +142,17 @@ def train(
         if loss is not None and optimum > 0:
             judged += f" ({loss / optimum - 1:+.2%})"
         click.echo(f"{judged}  W = {rows(W)}  b = {rows(b)}")
+
+
+def _optimum(n_features: int, n_hidden: int, **model: Any) -> GlobalMinimum:
+    """Return the exact optimum; exit with 1 where no descent converges."""
+    from ..numerics import global_minimum
+
+    try:
+        return global_minimum(n_features, n_hidden, **model)
+    except RuntimeError as error:
+        click.echo(f"superposition: {error}", err=True)
+        raise SystemExit(1) from None
 
 
 def _loss_or_infinity(entry: tuple[dict[str, Any], Any, Any]) -> float:

@@ -6,6 +6,7 @@ A view takes the arguments of `expected_loss` as a dictionary and returns text.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..literals import parse_expression, parse_matrix, parse_vector
@@ -18,14 +19,14 @@ __all__ = ["SUBJECTS"]
 Model = dict[str, Any]
 
 
-def expansion(model: Model, **_: Any) -> str:
+def expansion(model: Model, *, sample: Any = None, **_: Any) -> str:
     """Return the sparsity expansion."""
     from ..theory import s, sparsity_expansion
 
     rest = {key: value for key, value in model.items() if key != "density"}
     if model["density"] != s:
         raise ValueError("the expansion is in the density s itself; leave out --density")
-    return sparsity_expansion(**rest).text()
+    return sparsity_expansion(**rest, sample=sample).text()
 
 
 def one_hot(model: Model, *, sample: Any = None, **_: Any) -> str:
@@ -61,7 +62,14 @@ def _family(model: Model) -> Any:
             "chambers are for ReLU models of independent uniform features; "
             "leave out --inputs, --values, --symmetric and --activation"
         )
-    return Family("weights", model["W"], model["b"])
+    family = Family("weights", model["W"], model["b"])
+    for entry in (*family.W.flat(), *family.b):
+        if not entry.is_polynomial(*family.parameters):
+            raise ValueError(
+                f"chambers need weights and biases that are polynomials in their letters, "
+                f"got {entry}"
+            )
+    return family
 
 
 def _terms(model: Model) -> dict[str, Any]:
@@ -88,12 +96,17 @@ def chamber(model: Model, *, sample: Any = None, **_: Any) -> str:
 
 def minimum(model: Model, *, sample: Any = None, **_: Any) -> str:
     """Return the proved minimum of a family, below the sample or of several starts."""
-    found = _family(model).minimum(**_terms(model), start=sample)
+    family = _family(model)
+    if sample is not None and (missing := set(family.parameters) - set(sample)):
+        raise ValueError(
+            f"--sample needs a number for every letter in W and biases, got none for "
+            f"{', '.join(sorted(map(str, missing)))}"
+        )
+    found = family.minimum(**_terms(model), start=sample)
     lines = ["a local minimum, proved: one stationary point, positive definite Hessian"]
     lines += [f"{x} = {value.decimal(20)}" for x, value in found.parameters.items()]
-    exact = found.exact
-    if exact is not None:
-        lines += [f"{x} = {value} exactly" for x, value in exact.items()]
+    with suppress(NotImplementedError):  # no closed form where a coefficient is irrational
+        lines += [f"{x} = {value} exactly" for x, value in (found.exact or {}).items()]
     return "\n".join([*lines, f"L = {found.loss.decimal(20)}"])
 
 
@@ -240,7 +253,12 @@ def penalty(*, density: Any = None, importance: Any = None) -> str:
     from ..theory import lam
     from ..theory.landscape import classical_threshold, critical_penalty, highest_penalty
 
-    if density is not None and importance is not None:
+    if (density is None) != (importance is None):
+        raise ValueError("penalty needs both --density and --importance, or neither")
+    if density is not None:
+        for option, value in (("density", density), ("importance", importance)):
+            if not value.is_Rational:
+                raise ValueError(f"{option} must be a rational number, got {value}")
         found = critical_penalty(importance, density)
         return (
             f"lambda_c = {found.values[lam].decimal(20)}, "
