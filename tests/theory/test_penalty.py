@@ -169,3 +169,29 @@ def test_misuse_is_refused() -> None:
         critical_penalty(2, Q(1, 2))
     with pytest.raises(ValueError, match="got r = 1, s = 1;"):
         critical_penalty(1, 1)
+
+
+@pytest.mark.parametrize(
+    ("importance", "density", "rival"),
+    [(Q(1, 20), Q(1, 20), "dedicated"), (Q(1), Q(1, 400), "dedicated"), (Q(1), Q(69, 100), "partial"),
+     (Q(7, 10), Q(14, 25), "partial")],
+)  # fmt: skip
+def test_thresholds_at_low_density_and_close_to_the_end_of_the_pair(
+    importance: sympy.Rational, density: sympy.Rational, rival: str
+) -> None:
+    """Against the optimum of the numerics on both sides of λ_c."""
+    found = critical_penalty(importance, density, digits=12)
+    assert found.are_minima
+    assert found.points[1].phase.name == rival
+    critical = float(found.values[lam])
+    model: dict[str, Any] = {"density": float(density), "importance": [1, float(importance)]}
+    for factor, point in ((0.999, found.points[0]), (1.001, found.points[1])):
+        W = global_minimum(2, 1, **model, penalty=factor * critical, starts=64).W[0]
+        # The pair is soft close to λ_c at equal importance: only what it is can be compared.
+        expected = min(abs(float(x)) for x in point.W[0]) > 0.1
+        assert (np.abs(W).min() > 0.1) == expected
+
+
+def test_beyond_the_end_of_the_pair_there_is_no_threshold() -> None:
+    with pytest.raises(ValueError, match=r"up to the density 0\.48458793 only"):
+        critical_penalty(Q(1, 2), Q(9, 10))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -9,7 +10,7 @@ import sympy
 
 from ..inputs import as_exact
 from ..symbols import r, s
-from .partial_superposition import triple_meeting
+from .partial_superposition import TripleMeeting, triple_meeting
 from .transitions import Meeting, dedicated_phase, meet, opposed_phase
 
 __all__ = ["antipodal_end"]
@@ -33,6 +34,11 @@ _LINE: Final = np.array(
         (1.0, 0.706, 0.755, 0.755, 0.334, 0.334, 0.916, 0.516, 0.198, 0.425),
     ]
 )
+
+
+@lru_cache(maxsize=1)
+def _triple_point() -> TripleMeeting:
+    return triple_meeting(digits=8)
 
 
 def antipodal_end(*, density: Any = None, importance: Any = None, digits: int = 25) -> Meeting:
@@ -84,7 +90,7 @@ def antipodal_end(*, density: Any = None, importance: Any = None, digits: int = 
         float(np.interp(float(value), column, entries)) for entries in _LINE.T
     )
     guess = near_r if symbol == s else near_s
-    triple = triple_meeting(digits=8)
+    triple = _triple_point()
     pair = opposed_phase("antipodal", start[:4])
     rival = dedicated_phase()
     if float(value) > float(triple.s if symbol == s else triple.r):

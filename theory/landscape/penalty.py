@@ -7,14 +7,17 @@ optimum a point of the surface is a meeting of two minima with λ as an unknown 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from typing import Any
 
 import sympy
 
 from ..configurations import candidates
 from ..symbols import lam, r, s
+from .antipodal import antipodal_end
 from .certified_roots import CertifiedRoot, Enclosure, UncertifiedRootError, certify_root
 from .families import Atlas, antipodal_family
 from .transitions import Meeting, Phase, dedicated_phase, meet, opposed_phase
@@ -31,6 +34,8 @@ __all__ = [
 _PAIR_STARTS = ((1.0, 0.95, 0.03, 0.06), (0.95, 0.75, 0.05, 0.1), (0.8, 0.78, 0.1, 0.1))
 _PARTIAL_STARTS = ((1.0, 0.3, 0.08, 0.37), (1.0, 0.2, 0.05, 0.4), (0.97, 0.4, 0.12, 0.45))
 _SCAN, _SCAN_STEP = 50, 0.001  # in λ, to bracket where the symmetric pair is a saddle
+_SLOPE = 0.1  # roughly −∂λ_c/∂s where λ_c vanishes
+_NEAR = 0.1  # distance from the end of the pair, over its density, at which to start there
 _LOWER = 1e-9  # relative; descents end within rounding of their minimum
 
 
@@ -116,9 +121,9 @@ def critical_penalty(
     Raises
     ------
     ValueError
-        If r or s is out of range.
+        If r or s is out of range, or s lies beyond `antipodal_end`.
     UncertifiedRootError
-        If no antipodal pair is found: beyond its last density there is none at any λ ≥ 0.
+        If the point is not proved.
 
     Examples
     --------
@@ -132,8 +137,18 @@ def critical_penalty(
             f"expected 0 < r ≤ 1 and 0 < s < 1, got r = {at[r]}, s = {at[s]}; for r > 1 exchange "
             f"the features: λ_c(r, s) = r λ_c(1/r, s)"
         )
-    start = _first_guess(at) if guess is None else guess
-    against_dedicated = _first_meeting(dedicated_phase(), at, start, digits)
+    if guess is None:
+        end = _end(at[r])
+        left = float(end.s) - float(at[s])
+        if left <= 0:
+            raise ValueError(
+                f"at r = {at[r]} the antipodal pair is the lowest known minimum up to the density "
+                f"{end.s.decimal(8)} only, at any penalty; got s = {at[s]}"
+            )
+        if left < _NEAR * float(end.s):
+            return _near_the_end(end, at, _SLOPE * left, digits)
+    guesses = _first_guesses(at) if guess is None else (guess,)
+    against_dedicated = _first_meeting(dedicated_phase(), at, guesses, digits)
     rival = _partial_below(against_dedicated)
     if rival is None:
         return against_dedicated
@@ -143,25 +158,41 @@ def critical_penalty(
     return meet([followed, rival], at=at, guess={lam: value}, penalty=lam, digits=digits)
 
 
-def _first_guess(at: dict[sympy.Symbol, sympy.Rational]) -> float:
-    # Optimized pairs pay less penalty than [1, −1] does, and last about half as long again.
-    return max(1.4 * float(classical_threshold().surface.subs(at)), 0.002)
+def _first_guesses(at: dict[sympy.Symbol, sympy.Rational]) -> tuple[float, ...]:
+    # Optimized pairs pay less penalty than [1, −1] does, and last about half as long again; where
+    # no unit pair lasts at all, and at low density, little penalty is enough.
+    classical = max(float(classical_threshold().surface.subs(at)), 0.0)
+    guesses = (1.4 * classical, 2e-3, 0.7 * classical, 3e-4, 3e-5, 3e-6)
+    return tuple(guess for guess in guesses if guess > 0)
 
 
 def _first_meeting(
-    rival: Phase, at: dict[sympy.Symbol, sympy.Rational], guess: float, digits: int
+    rival: Phase, at: dict[sympy.Symbol, sympy.Rational], guesses: tuple[float, ...], digits: int
 ) -> Meeting:
-    failure: UncertifiedRootError | None = None
-    for start in _PAIR_STARTS:
+    for guess, start in product(guesses, _PAIR_STARTS):
         pair = opposed_phase("antipodal", start)
-        try:
-            found = meet([pair, rival], at=at, guess={lam: guess}, penalty=lam, digits=digits)
-        except UncertifiedRootError as error:
-            failure = error
-            continue
-        return found
-    assert failure is not None
-    raise failure
+        with suppress(UncertifiedRootError):
+            return meet([pair, rival], at=at, guess={lam: guess}, penalty=lam, digits=digits)
+    raise UncertifiedRootError(
+        f"no point at which the pair gives way was found at r = {at[r]}, s = {at[s]}",
+        [float(x) for x in at.values()],
+    )
+
+
+@lru_cache(maxsize=16)
+def _end(importance: sympy.Rational) -> Meeting:
+    return antipodal_end(importance=importance, digits=8)
+
+
+def _near_the_end(
+    end: Meeting, at: dict[sympy.Symbol, sympy.Rational], guess: float, digits: int
+) -> Meeting:
+    """Return the meeting close to the line on which λ_c vanishes, from what meets there."""
+    starts = [[float(p.root[x]) for x in p.chamber.parameters] for p in end.points]
+    pair = opposed_phase("antipodal", starts[0])
+    is_partial = end.points[1].phase.name == "partial"
+    rival = opposed_phase("partial", starts[1]) if is_partial else dedicated_phase()
+    return meet([pair, rival], at=at, guess={lam: guess}, penalty=lam, digits=digits)
 
 
 @lru_cache(maxsize=1)
