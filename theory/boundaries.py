@@ -14,6 +14,7 @@ from typing import Any
 
 import sympy
 
+from ..features import FeatureDistribution
 from .cells import cells, real_roots_between
 from .configurations import Configuration
 from .fields import sign_of_number
@@ -91,6 +92,7 @@ def phase_boundary(
     solve_for: sympy.Symbol = r,
     activation: str = "relu",
     penalty: Any = 0,
+    features: FeatureDistribution | None = None,
 ) -> list[sympy.Expr]:
     """Return where two configurations have the same loss, solved for one symbol.
 
@@ -100,7 +102,7 @@ def phase_boundary(
         Configurations of the same numbers of features.
     solve_for
         `r`, `s`, or a symbol in `penalty`.
-    activation, penalty
+    activation, penalty, features
         As in `expected_loss`.
 
     Returns
@@ -127,8 +129,8 @@ def phase_boundary(
     [4*r/(5*r + 2)]
     """
     difference = sympy.expand(
-        first.loss(activation=activation, penalty=penalty)
-        - second.loss(activation=activation, penalty=penalty)
+        first.loss(activation=activation, penalty=penalty, features=features)
+        - second.loss(activation=activation, penalty=penalty, features=features)
     )
     if difference == 0:
         raise ValueError(f"{first.name} and {second.name} have the same loss everywhere")
@@ -196,10 +198,17 @@ class _Line:
         return self.constant - other.constant, self.slope - other.slope
 
 
-def _lines(configurations: Sequence[Configuration], activation: str, penalty: Any) -> list[_Line]:
+def _lines(
+    configurations: Sequence[Configuration],
+    activation: str,
+    penalty: Any,
+    features: FeatureDistribution | None,
+) -> list[_Line]:
     lines = []
     for configuration in configurations:
-        loss = sympy.expand(configuration.loss(activation=activation, penalty=penalty))
+        loss = sympy.expand(
+            configuration.loss(activation=activation, penalty=penalty, features=features)
+        )
         if not loss.is_polynomial(r, s) or loss.free_symbols - {r, s}:
             raise ValueError(
                 f"a diagram in (s, r) needs losses that are polynomials in s and r alone, "
@@ -211,7 +220,11 @@ def _lines(configurations: Sequence[Configuration], activation: str, penalty: An
 
 
 def boundaries(
-    configurations: Sequence[Configuration], *, activation: str = "relu", penalty: Any = 0
+    configurations: Sequence[Configuration],
+    *,
+    activation: str = "relu",
+    penalty: Any = 0,
+    features: FeatureDistribution | None = None,
 ) -> tuple[PhaseBoundary, ...]:
     """Return all boundaries of the diagram in which each point goes to the lowest configuration.
 
@@ -219,7 +232,7 @@ def boundaries(
     ----------
     configurations
         At least two, of the same numbers of features.
-    activation, penalty
+    activation, penalty, features
         As in `expected_loss`; the penalty a number.
 
     Returns
@@ -243,7 +256,7 @@ def boundaries(
     (4 - 5*s)/(2*s) Interval.Lopen(0, 4/7)
     2*s/(4 - 5*s) Interval.Lopen(0, 4/7)
     """
-    lines = _lines(configurations, activation, penalty)
+    lines = _lines(configurations, activation, penalty, features)
     found = []
     for first, second in combinations(lines, 2):
         rivals = [line for line in lines if line is not first and line is not second]
@@ -322,7 +335,11 @@ def _closed_where(
 
 
 def triple_points(
-    configurations: Sequence[Configuration], *, activation: str = "relu", penalty: Any = 0
+    configurations: Sequence[Configuration],
+    *,
+    activation: str = "relu",
+    penalty: Any = 0,
+    features: FeatureDistribution | None = None,
 ) -> tuple[TriplePoint, ...]:
     """Return the points (r, s) at which three or more configurations are jointly the lowest.
 
@@ -339,7 +356,7 @@ def triple_points(
     >>> [tuple(point) for point in triple_points(candidates(2, 1))]
     [(1, 4/7)]
     """
-    lines = _lines(configurations, activation, penalty)
+    lines = _lines(configurations, activation, penalty, features)
     found: dict[tuple[sympy.Expr, sympy.Expr], TriplePoint] = {}
     for triple in combinations(lines, 3):
         for importance, density in _meetings(*triple):

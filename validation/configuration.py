@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from typing import Any, cast
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from ..features import (
+    Anticorrelated,
+    CoActive,
+    Correlated,
+    FeatureDistribution,
+    Independent,
+    OneHot,
+    check_features,
+    check_joint_density,
+)
 from ..model import (
     Activation,
     check_activation,
@@ -19,9 +30,10 @@ from ..model import (
     check_sizes,
 )
 from ..numerics import Protocol, resolve_protocol
+from ..values import ValueDistribution
 
 # Raised whenever a change of the code changes the numbers of an equal configuration.
-RESULTS_VERSION = 1
+RESULTS_VERSION = 2
 
 
 def _grid(name: str, values: NDArray[np.float64]) -> tuple[float, ...]:
@@ -37,6 +49,30 @@ def _grid(name: str, values: NDArray[np.float64]) -> tuple[float, ...]:
 def _at_least_one(name: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+_DISTRIBUTIONS = {
+    kind.__name__: kind for kind in (Independent, Correlated, Anticorrelated, CoActive, OneHot)
+}
+
+
+def _features_settings(features: FeatureDistribution) -> dict[str, Any]:
+    """Describe a distribution by what JSON can hold; `features_of` reads it back."""
+    name = type(features).__name__
+    if _DISTRIBUTIONS.get(name) is not type(features):
+        raise ValueError(
+            f"features must be one of {', '.join(_DISTRIBUTIONS)}, which can be stored with "
+            f"the data, got {features!r}"
+        )
+    values = features.values
+    settings: dict[str, Any] = {
+        "name": name,
+        "values": [str(coefficient) for coefficient in values.coefficients],
+        "symmetric": values.symmetric,
+    }
+    if isinstance(features, Correlated | Anticorrelated):
+        settings["sets"] = [list(members) for members in features.sets]
+    return settings
 
 
 @dataclass(frozen=True)
@@ -63,6 +99,8 @@ class PhaseDiagramConfiguration:
     penalty : float
         Interference penalty λ.
     activation : {"relu", "linear"}
+    features : FeatureDistribution
+        What the inputs are drawn from.
     results_version : int
         Version of the code as far as numbers depend on it.
     """
@@ -77,6 +115,7 @@ class PhaseDiagramConfiguration:
     protocol: Protocol
     penalty: float
     activation: Activation
+    features: FeatureDistribution
     results_version: int = RESULTS_VERSION
 
     @classmethod
@@ -93,6 +132,7 @@ class PhaseDiagramConfiguration:
         protocol: str | Protocol,
         penalty: float,
         activation: str,
+        features: FeatureDistribution | None = None,
     ) -> PhaseDiagramConfiguration:
         """Check every value and return the configuration.
 
@@ -102,6 +142,8 @@ class PhaseDiagramConfiguration:
             If a value is out of range; the message says which and what is accepted.
         """
         check_sizes(n_features, n_hidden)
+        features = check_features(features)
+        _features_settings(features)  # raises where it cannot be stored
         _at_least_one("replicas", replicas)
         _at_least_one("starts", starts)
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
@@ -109,10 +151,12 @@ class PhaseDiagramConfiguration:
         importance = check_importance(importance)
         if (importance == 0).any():
             raise ValueError("relative importance must be positive, got 0")
+        grid = _grid("density", check_density(density))
+        check_joint_density(features, np.repeat(np.array(grid)[:, np.newaxis], n_features, axis=1))
         return cls(
             int(n_features),
             int(n_hidden),
-            _grid("density", check_density(density)),
+            grid,
             _grid("importance", importance),
             int(replicas),
             int(starts),
@@ -120,12 +164,14 @@ class PhaseDiagramConfiguration:
             resolve_protocol(protocol),
             float(check_penalty(penalty)),
             check_activation(activation),
+            features,
         )
 
     def to_json(self) -> str:
         """Return the configuration as JSON text, the same for equal configurations."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         # By repr, which names the class of an initialization; the source text changes no number.
+        values["features"] = _features_settings(self.features)
         values["protocol"] = {
             field.name: repr(getattr(self.protocol, field.name))
             for field in fields(self.protocol)
@@ -153,3 +199,21 @@ def settings_of(dataset: xr.Dataset) -> dict[str, Any]:
     if "configuration" not in dataset.attrs:
         raise ValueError("the dataset has no configuration; was it made by phase_diagram?")
     return cast(dict[str, Any], json.loads(dataset.attrs["configuration"]))
+
+
+def features_of(settings: dict[str, Any]) -> FeatureDistribution:
+    """Return the distribution of the inputs that stored settings describe.
+
+    Examples
+    --------
+    >>> stored = {"name": "CoActive", "values": ["0", "2"], "symmetric": False}
+    >>> features_of({"features": stored})
+    CoActive(values=ValueDistribution([0, 2]))
+    """
+    stored = settings["features"]
+    kind = _DISTRIBUTIONS[stored["name"]]
+    coefficients = [Fraction(coefficient) for coefficient in stored["values"]]
+    values = ValueDistribution(coefficients, symmetric=stored["symmetric"])
+    if "sets" in stored:
+        return kind(stored["sets"], values)  # type: ignore[call-arg, arg-type]
+    return kind(values)  # type: ignore[arg-type]

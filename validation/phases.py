@@ -12,9 +12,10 @@ The rule, for weights W and biases b. Lengths ρ_i = ‖W_i‖ are relative to t
 4. Dedicated features and antipodal pairs only: the candidate of the theory with as many pairs in
    which the last feature has the same part. Anything else: "other".
 
-At density 1 the inputs x and 1 − x have the same law. Flipping the sign of columns of W, with a
-shift of the biases, then changes nothing, and "aligned" and antipodal weights are one model:
-among the flipped copies the phase that is named first counts.
+Some laws of the inputs make "aligned" and antipodal weights one model. Where every feature is on,
+with a value u that has the law of 1 − u, flipping the sign of columns of W, with a shift of the
+biases, changes nothing; where values are symmetric, flipping alone changes nothing at any density.
+Among the flipped copies the phase that is named first counts.
 
 The numbers are not tuned to make maps agree. Wherever the antipodal pair of (2, 1) ends, for r
 from 0.1 to 10, the ratio of lengths jumps over 0.6: from 0.62 or more to 0.56 or less (measured
@@ -27,13 +28,16 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import product
+from math import comb
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..features import FeatureDistribution, check_features
 from ..model import check_activation
 from ..numerics import is_dead
 from ..theory import Configuration, candidates
+from ..values import ValueDistribution
 
 REPRESENTED = 0.1
 LINKED = 0.25
@@ -143,8 +147,22 @@ def flip_columns(W: Floats, b: Floats, signs: tuple[int, ...]) -> tuple[Floats, 
     return W, b
 
 
+def _same_reversed(values: ValueDistribution) -> bool:
+    """Tell whether u and 1 − u have one law: p(u) = p(1 − u), compared coefficient by coefficient."""
+    p = values.coefficients
+    reversed_p = [
+        (-1) ** k * sum(comb(j, k) * p[j] for j in range(k, len(p))) for k in range(len(p))
+    ]
+    return not values.symmetric and list(p) == reversed_p
+
+
 def classify(
-    W: ArrayLike, b: ArrayLike, density: ArrayLike = 0.0, *, activation: str = "relu"
+    W: ArrayLike,
+    b: ArrayLike,
+    density: ArrayLike = 0.0,
+    *,
+    activation: str = "relu",
+    features: FeatureDistribution | None = None,
 ) -> Codes:
     """Return the phase code of each model; the rule stands at the top of this module.
 
@@ -156,6 +174,8 @@ def classify(
         Only whether it is 1 matters.
     activation : {"relu", "linear"}
         Without activation no output is dead.
+    features : feature distribution, optional
+        None is `Independent`, with values uniform on [0, 1].
 
     Returns
     -------
@@ -170,26 +190,36 @@ def classify(
     """
     W = np.asarray(W, dtype=np.float64)
     b = np.asarray(b, dtype=np.float64)
+    features = check_features(features)
+    outputs = features if check_activation(activation) == "relu" else None
     n = W.shape[-1]
-    relu = check_activation(activation) == "relu"
-    codes = _classify(W, b, relu)
-    dense = np.broadcast_to(np.asarray(density) == 1.0, codes.shape)
-    if dense.any():
-        at_one_W = np.broadcast_to(W, (*codes.shape, *W.shape[-2:]))[dense]
-        at_one_b = np.broadcast_to(b, (*codes.shape, n))[dense]
-        flips = [(1, *signs) for signs in product((1, -1), repeat=n - 1)]
-        copies = [_classify(*flip_columns(at_one_W, at_one_b, signs), relu) for signs in flips]
-        codes[dense] = np.min(copies, axis=0)
+    codes = _classify(W, b, outputs)
+    if features.values.symmetric:
+        free = np.ones(codes.shape, dtype=bool)
+    else:
+        free = np.broadcast_to(np.asarray(density) == 1.0, codes.shape)
+        free = free & _same_reversed(features.values)
+    if free.any():
+        free_W = np.broadcast_to(W, (*codes.shape, *W.shape[-2:]))[free]
+        free_b = np.broadcast_to(b, (*codes.shape, n))[free]
+        copies = []
+        for signs in product((1, -1), repeat=n - 1):
+            flipped = flip_columns(free_W, free_b, (1, *signs))
+            # Symmetric values need no shift of the biases.
+            bias = free_b if features.values.symmetric else flipped[1]
+            copies.append(_classify(flipped[0], bias, outputs))
+        codes[free] = np.min(copies, axis=0)
     return codes
 
 
-def _classify(W: Floats, b: Floats, relu: bool) -> Codes:
+def _classify(W: Floats, b: Floats, outputs: FeatureDistribution | None) -> Codes:
+    """Name weights as they stand; `outputs` is the law of the inputs where a ReLU cuts outputs."""
     m, n = W.shape[-2:]
     names = phase_names(n, m)
     patterns = {_pattern(candidate): candidate.name for candidate in candidates(n, m)}
     shape = np.broadcast_shapes(W.shape[:-2], b.shape[:-1])
     rows_W = np.broadcast_to(W, (*shape, m, n)).reshape(-1, m, n)
-    dead = is_dead(W, b) if relu else np.zeros(n, dtype=bool)
+    dead = np.zeros(n, dtype=bool) if outputs is None else is_dead(W, b, outputs)
     rows_dead = np.broadcast_to(dead, (*shape, n)).reshape(-1, n)
     codes = np.empty(len(rows_W), dtype=np.int8)
     for k, (weights, dead) in enumerate(zip(rows_W, rows_dead, strict=True)):

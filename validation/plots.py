@@ -17,9 +17,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from ..features import Independent
 from ..theory import PhaseBoundary, boundaries, candidates, r
 from .agreement import phases_of
-from .configuration import settings_of
+from .configuration import features_of, settings_of
 
 Floats = NDArray[np.float64]
 
@@ -173,10 +174,12 @@ def plot_phase_diagram(dataset: xr.Dataset) -> Figure:
     replicas = dataset.sizes["replica"]
     axes[3].set_title(f"Fraction of {replicas} replicas stuck")
     figure.colorbar(mesh, ax=axes[3], label="share above another local minimum")
+    features = features_of(settings)
     lines = boundaries(
         candidates(n_features, n_hidden),
         activation=settings["activation"],
         penalty=sympy.Rational(settings["penalty"]),
+        features=features,
     )
     for ax in axes:
         draw_boundaries(ax, lines)
@@ -189,5 +192,6 @@ def plot_phase_diagram(dataset: xr.Dataset) -> Figure:
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     kind = "ReLU" if settings["activation"] == "relu" else "Linear"
     dimensions = "dimension" if n_hidden == 1 else "dimensions"
-    figure.suptitle(f"{kind} models: {n_features} features in {n_hidden} hidden {dimensions}")
+    title = f"{kind} models: {n_features} features in {n_hidden} hidden {dimensions}"
+    figure.suptitle(title if features == Independent() else f"{title}, inputs {features!r}")
     return figure

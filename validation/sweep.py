@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
+from ..features import FeatureDistribution
 from ..numerics import Protocol, descend, population_loss, random_starts, train
 from ..theory import candidates, r, s
 from .configuration import PhaseDiagramConfiguration
@@ -60,7 +61,9 @@ def _theory(configuration: PhaseDiagramConfiguration, density: Floats) -> dict[s
     losses = []
     for candidate in candidates(n, m):
         expression = candidate.loss(
-            activation=configuration.activation, penalty=sympy.Rational(configuration.penalty)
+            activation=configuration.activation,
+            features=configuration.features,
+            penalty=sympy.Rational(configuration.penalty),
         )
         loss = sympy.lambdify((s, r), expression, "numpy")
         shape = (len(density), len(configuration.importance))
@@ -94,6 +97,7 @@ def _optimum(
         density=np.broadcast_to(density[..., np.newaxis], shape),
         importance=importance[..., np.newaxis, :],
         activation=configuration.activation,
+        features=configuration.features,
         penalty=configuration.penalty,
     )
     lowest = found.loss.min(axis=-1, keepdims=True)
@@ -104,6 +108,7 @@ def _optimum(
         found.b[tied],
         np.broadcast_to(density[..., np.newaxis], shape)[tied],
         activation=configuration.activation,
+        features=configuration.features,
     )
     best = phase.argmin(axis=-1)
 
@@ -135,6 +140,7 @@ def _trained(
         density=density,
         importance=importance,
         activation=configuration.activation,
+        features=configuration.features,
         penalty=configuration.penalty,
         protocol=configuration.protocol,
         replicas=configuration.replicas,
@@ -150,11 +156,18 @@ def _trained(
         "density": np.broadcast_to(density[..., np.newaxis], sound.shape),
         "importance": importance[..., np.newaxis, :],
         "activation": configuration.activation,
+        "features": configuration.features,
         "penalty": configuration.penalty,
     }
     loss = population_loss(W, b, **arguments)
     settled = descend(W, b, **arguments)
-    phase = classify(result.W, result.b, arguments["density"], activation=configuration.activation)
+    phase = classify(
+        result.W,
+        result.b,
+        arguments["density"],
+        activation=configuration.activation,
+        features=configuration.features,
+    )
     loss = np.where(sound, loss, np.inf)
     best = loss.argmin(axis=-1)[..., np.newaxis]
     return {
@@ -271,6 +284,7 @@ def phase_diagram(
     starts: int = DEFAULT_STARTS,
     penalty: float = 0.0,
     activation: str = "relu",
+    features: FeatureDistribution | None = None,
     out: str | Path | None = None,
     device: str = "cpu",
     progress: bool = False,
@@ -297,6 +311,9 @@ def phase_diagram(
     penalty : float
         Interference penalty λ.
     activation : {"relu", "linear"}
+    features : feature distribution, optional
+        What inputs are drawn from, in theory, search and training; None is `Independent`. Every
+        density of the grid must be possible for it.
     out : path, optional
         Folder to keep the dataset in (as ``dataset.zarr``). What an earlier, interrupted call
         of the same configuration computed is kept there, and not computed again.
@@ -345,6 +362,7 @@ def phase_diagram(
         protocol=protocol,
         penalty=penalty,
         activation=activation,
+        features=features,
     )
     folder = None if out is None else DatasetFolder(Path(out), configuration)
     blocks: list[xr.Dataset] = []

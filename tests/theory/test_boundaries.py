@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import sympy
 
+from superposition import CoActive, Independent, ValueDistribution
+from superposition.features import FeatureDistribution
+from superposition.numerics import population_loss
 from superposition.theory import (
     OPTIMAL,
     Configuration,
@@ -189,3 +192,44 @@ def test_boundary_states_its_equation_and_densities() -> None:
     for boundary in boundaries(candidates(3, 2)):
         assert boundary.equation == sympy.Eq(boundary.solve_for, boundary.solution)
         assert boundary.density_range.is_subset(sympy.Interval(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        # E u = 2/3 and E u² = 1/2, so a dropped feature costs s/2 − 4s²/9; the pair s²(1 + r)/3.
+        (Independent(ValueDistribution([0, 2])), 6 * s / (9 - 14 * s)),
+        (CoActive(), None),
+    ],
+)
+def test_boundaries_of_other_distributions(
+    features: FeatureDistribution, expected: sympy.Expr | None
+) -> None:
+    """Oracle: exact losses of `numerics` are equal on the line; without a line, one is lower."""
+    _, last, both = candidates(2, 1)
+    solutions = phase_boundary(last, both, features=features)
+    lines = boundaries(candidates(2, 1), features=features)
+
+    def losses(density: float, importance: float) -> list[float]:
+        return [
+            float(
+                population_loss(
+                    c.W_array(), [0, 2 / 3 * density] if c is last and expected else
+                    [0, density / 2] if c is last else [0, 0],
+                    density=density, importance=[1, importance], features=features,
+                )
+            )
+            for c in (last, both)
+        ]  # fmt: skip
+
+    if expected is None:
+        assert [line.solution for line in lines] == [1]
+        assert all(losses(d, 1.0)[0] < losses(d, 1.0)[1] for d in (0.01, 0.5, 1.0))
+        return
+    assert len(solutions) == 1
+    assert sympy.simplify(solutions[0] - expected) == 0
+    at = float(solutions[0].subs(s, sympy.Rational(1, 4)))
+    dropped, pair = losses(0.25, at)
+    assert dropped == pytest.approx(pair, rel=1e-12)
+    (point,) = triple_points(candidates(2, 1), features=features)
+    assert (point.r, point.s) == (1, sympy.Rational(9, 20))

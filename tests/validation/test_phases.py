@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from numpy.typing import NDArray
 
+from superposition import Independent, ValueDistribution
 from superposition.numerics import descend, global_minimum, population_loss, random_starts
 from superposition.theory import candidates, regular_polygon, regular_simplex
 from superposition.validation import classify, phase_names
@@ -134,3 +135,33 @@ def test_flipping_columns_keeps_the_loss_at_density_one(n: int, m: int) -> None:
 def test_aligned_at_density_one_is_a_flipped_antipodal_model() -> None:
     assert name_of([[1, 0.4]], [-0.1, 0.2], density=0.99) == "aligned"
     assert name_of([[1, 0.4]], [-0.1, 0.2], density=1.0) == "partial superposition"
+
+
+@pytest.mark.parametrize(
+    ("values", "density"),
+    [
+        (ValueDistribution([1], symmetric=True), 0.4),
+        (ValueDistribution([0, 6, -6]), 1.0),
+        (ValueDistribution([0, 2]), 1.0),
+        (ValueDistribution([0, 6, -6]), 0.4),
+    ],
+)
+def test_flipped_copies_have_one_name_where_they_have_one_loss(
+    values: ValueDistribution, density: float
+) -> None:
+    """Oracle: the exact loss says whether flipping a column, with or without shift, is free."""
+    features = Independent(values)
+    W, b = np.array([[0.9, 0.8]]), np.array([-0.05, 0.03])
+    shifted = flip_columns(W, b, (1, -1))
+    copy = shifted[0], b if values.symmetric else shifted[1]
+
+    def loss(W: Floats, b: Floats) -> float:
+        return float(population_loss(W, b, density=density, importance=[1, 1], features=features))
+
+    free = loss(W, b) == pytest.approx(loss(*copy), rel=1e-12)
+    names = [
+        phase_names(2, 1)[int(classify(weights, biases, density, features=features))]
+        for weights, biases in ((W, b), copy)
+    ]
+    assert names == (["superpose both"] * 2 if free else ["aligned", "superpose both"])
+    assert free == (values.symmetric or (density == 1.0 and values != ValueDistribution([0, 2])))

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from superposition.numerics import PROTOCOLS, population_loss
+from superposition import (
+    Anticorrelated,
+    CoActive,
+    Correlated,
+    Independent,
+    OneHot,
+    ValueDistribution,
+)
+from superposition.features import FeatureDistribution
+from superposition.numerics import PROTOCOLS, global_minimum, population_loss, train
 from superposition.validation import (
     OtherConfigurationError,
+    PhaseDiagramConfiguration,
     agreement,
     load_dataset,
     phase_diagram,
     phase_names,
     phases_of,
+    plot_phase_diagram,
     summarize,
     sweep,
 )
+from superposition.validation.configuration import features_of
 
 SHORT = replace(PROTOCOLS["annealed"], name="short", steps=60)
 DENSITY = np.geomspace(0.05, 1, 4)
@@ -241,3 +256,59 @@ def test_best_trained_replica_finds_the_exact_optimum() -> None:
     )
     xr.testing.assert_equal(result["best_trained_phase"], result["optimum_phase"])
     assert float((result["optimization_gap"] / result["optimum_loss"]).max()) < 0.02
+
+
+def test_co_active_diagram() -> None:
+    """Oracles: closed forms by hand, another search, and the trainer called directly.
+
+    With both features on, an antipodal pair loses E (x₁ − (x₁ − x₂)₊)² = 1/6 per feature, so the
+    pair costs (1 + r) s/6; a dropped feature costs what it always does.
+    """
+    computed = diagram(features=CoActive())
+    s, r = DENSITY[:, np.newaxis], IMPORTANCE
+    pair = computed["candidate_loss"].sel(candidate="superpose both")
+    np.testing.assert_allclose(pair, (1 + r) * s / 6, rtol=1e-14)
+    np.testing.assert_allclose(
+        computed["candidate_loss"].sel(candidate="ignore last"), r * (s / 3 - s**2 / 4), rtol=1e-14
+    )
+    assert "superpose both" not in {
+        phases_of(computed)[k] for k in np.unique(computed.theory_phase)
+    }
+    assert (computed["approximation_gap"] > -1e-15).all()
+    at: dict[str, Any] = {"density": float(DENSITY[1]), "importance": [1, float(IMPORTANCE[0])]}
+    searched = global_minimum(2, 1, **at, features=CoActive(), starts=64, seed=9)
+    assert computed["optimum_loss"][1, 0] == pytest.approx(searched.loss, rel=1e-9)
+    trained = train(
+        2, 1, **at, features=CoActive(), protocol=SHORT, replicas=2, model_index=len(IMPORTANCE)
+    )
+    np.testing.assert_array_equal(computed["trained_W"][1, 0], trained.W)
+    judged = population_loss(trained.W, trained.b, **at, features=CoActive())
+    np.testing.assert_allclose(computed["trained_loss"][1, 0], judged, rtol=1e-12)
+    title = plot_phase_diagram(computed).get_suptitle()
+    assert "CoActive" in title
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        Independent(),
+        Correlated([(0, 1)], ValueDistribution([0, 2], symmetric=True)),
+        Anticorrelated([(1, 0)]),
+        CoActive(),
+        OneHot(),
+    ],
+)
+def test_stored_distribution_is_the_one_that_was_given(features: FeatureDistribution) -> None:
+    configuration = PhaseDiagramConfiguration.validated(
+        2, 1, density=[0.5], importance=[1], replicas=1, starts=1, seed=0,
+        protocol=SHORT, penalty=0, activation="relu", features=features,
+    )  # fmt: skip
+    stored = json.loads(configuration.to_json())
+    assert features_of(stored) == features
+    other = replace(configuration, features=Independent(ValueDistribution([Fraction(1, 2), 1])))
+    assert other.differences(configuration.to_json()) == ("features",)
+
+
+def test_grid_that_the_distribution_cannot_have() -> None:
+    with pytest.raises(ValueError, match="exactly one"):
+        diagram(features=OneHot())

@@ -11,6 +11,7 @@ from .options import (
     Grid,
     activation_option,
     device_option,
+    distribution_options,
     features_option,
     hidden_option,
     json_option,
@@ -23,6 +24,8 @@ from .options import (
 if TYPE_CHECKING:
     import sympy
     import xarray as xr
+
+    from ..features import FeatureDistribution
 
 __all__ = ["FIGURE_NAME", "SUMMARY_NAME", "phase_diagram"]
 
@@ -57,6 +60,7 @@ _RESULT_FILES = (SUMMARY_NAME, *(f"{FIGURE_NAME}.{suffix}" for suffix in FIGURE_
     help="Random starts of the search for the exact optimum, per point.",
 )  # fmt: skip
 @activation_option
+@distribution_options
 @penalty_option
 @protocol_option
 @seed_option
@@ -72,6 +76,7 @@ def phase_diagram(
     replicas: int,
     starts: int,
     activation: str,
+    features: FeatureDistribution,
     penalty: sympy.Expr,
     protocol: str,
     seed: int,
@@ -101,6 +106,7 @@ def phase_diagram(
         starts=starts,
         penalty=float(penalty),
         activation=activation,
+        features=features,
         out=out,
         device=device,
         progress=not as_json,
