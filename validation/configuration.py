@@ -215,5 +215,5 @@ def features_of(settings: dict[str, Any]) -> FeatureDistribution:
     coefficients = [Fraction(coefficient) for coefficient in stored["values"]]
     values = ValueDistribution(coefficients, symmetric=stored["symmetric"])
     if "sets" in stored:
-        return kind(stored["sets"], values)  # type: ignore[call-arg, arg-type]
+        return kind(stored["sets"], values)  # type: ignore[call-arg]
     return kind(values)  # type: ignore[arg-type]
