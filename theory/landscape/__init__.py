@@ -2,10 +2,9 @@
 
 from .antipodal import antipodal_end
 from .certified_roots import CertifiedRoot, Enclosure, UncertifiedRootError, certify_root
+from .chambers import Chamber, FamilyMinimum
 from .families import (
-    Chamber,
     Family,
-    FamilyMinimum,
     antipodal_family,
     isosceles_family,
     polygon_family,

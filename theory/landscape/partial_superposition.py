@@ -23,9 +23,10 @@ import sympy
 
 from ..loss import expected_loss
 from ..symbols import r, s
+from .atlas import Atlas
 from .certified_roots import CertifiedRoot, Enclosure, UncertifiedRootError, certify_root
 from .evaluation import FloatContext, compile_with_jacobian
-from .families import Atlas, antipodal_family
+from .families import antipodal_family
 
 __all__ = [
     "PartialEnd",

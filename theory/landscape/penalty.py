@@ -18,8 +18,9 @@ import sympy
 from ..configurations import candidates
 from ..symbols import lam, r, s
 from .antipodal import antipodal_end
+from .atlas import Atlas
 from .certified_roots import CertifiedRoot, Enclosure, UncertifiedRootError, certify_root
-from .families import Atlas, antipodal_family
+from .families import antipodal_family
 from .transitions import Meeting, Phase, dedicated_phase, meet, opposed_phase
 
 __all__ = [

@@ -19,8 +19,9 @@ import numpy as np
 import sympy
 
 from ..symbols import r, s
+from .atlas import Atlas
 from .certified_roots import CertifiedRoot, certify_root
-from .families import Atlas, Family, isosceles_family
+from .families import Family, isosceles_family
 from .stability import Variation, vary
 from .transitions import Meeting, Phase, meet
 

@@ -24,8 +24,10 @@ import sympy
 
 from ...model import relative_importance
 from ..symbols import lam, r, s
+from .atlas import Atlas
 from .certified_roots import CertifiedRoot, Enclosure, UncertifiedRootError, certify_root
-from .families import Atlas, Chamber, Family, LossTerms, antipodal_family
+from .chambers import Chamber, LossTerms
+from .families import Family, antipodal_family
 
 __all__ = [
     "BranchPoint",
