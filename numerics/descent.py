@@ -1,4 +1,8 @@
-"""Descend the exact population loss: BFGS for many models at once, one compiled loop per model."""
+"""Descend the exact population loss, for many models at once, one compiled loop per model.
+
+Newton's method in a trust region (`newton`) where exact second derivatives are at hand: ReLU
+models of up to three independent features with uniform values. BFGS everywhere else.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +20,21 @@ from ..features import FeatureDistribution, check_features
 from ..model import check_activation, check_penalty
 from .arguments import Floats, broadcast_parameters, check_weights
 from .compiled import compiled
+from .curvature import KINDS, Curvature, curvature
 from .exact import model_loss_and_gradient
-from .laws import Laws, laws_of, workspace
+from .hessian import has_exact_hessian
+from .laws import QUADRATURE_FEATURES, Laws, laws_of, workspace
+from .newton import newton_rows
 
 _SUFFICIENT_DECREASE = 1e-4
 _CURVATURE = 0.9
 _FIRST_STEP = 0.2  # length of the first step: short of any neighboring basin
 _ROUNDING = 4e-16  # a rise of the loss by this fraction is rounding, not ascent
 _MODELS_PER_TASK = 512
+_STATIONARY = 1e-7  # gradient norm of a stationary point, in units of Σ_i I_i s_i
+_PUSH = 1e-2  # how far from a saddle the next descent starts
+_PUSHES = 8
+METHODS = ("newton", "bfgs")
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,10 @@ class Descent:
         Whether `gradient_norm` reached the tolerance.
     evaluations : ndarray of int, shape (...)
         Losses with gradient that were computed.
+    curvature : ndarray of shape (...), optional
+        The least curvature there, if it was asked for; see `curvature`.
+    kind : ndarray of str, shape (...), optional
+        "minimum", "saddle", "degenerate" or "not stationary", if it was asked for.
     """
 
     W: Floats
@@ -50,6 +65,8 @@ class Descent:
     gradient_norm: Floats
     converged: NDArray[np.bool_]
     evaluations: NDArray[np.int64]
+    curvature: Floats | None = None
+    kind: NDArray[np.str_] | None = None
 
 
 @compiled
@@ -199,6 +216,22 @@ def _descend_rows(
         )  # fmt: skip
 
 
+def _resolve_method(
+    method: str | None, features: FeatureDistribution, n_features: int, linear: bool
+) -> str:
+    available = has_exact_hessian(features, n_features, "linear" if linear else "relu")
+    if method is None:
+        return "newton" if available else "bfgs"
+    if method not in METHODS:
+        raise ValueError(f"method must be None or one of {', '.join(METHODS)}, got {method!r}")
+    if method == "newton" and not available:
+        raise ValueError(
+            "method='newton' needs a ReLU model of at most "
+            f"{QUADRATURE_FEATURES} independent features with uniform values; pass method='bfgs'"
+        )
+    return method
+
+
 @contextmanager
 def _prompt_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
     """Open a thread pool that an interrupt leaves without waiting for queued tasks."""
@@ -207,6 +240,128 @@ def _prompt_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """A batch in one axis; descents overwrite `W`, `b` and the last three.
+
+    Attributes
+    ----------
+    W, b, density, importance, penalty, tolerance
+        Arrays whose first axis is the models; the tolerance is that of the gradient norm.
+    linear : bool
+    features : FeatureDistribution
+    loss, norm, evaluations : ndarray of shape (models,)
+    """
+
+    W: Floats
+    b: Floats
+    density: Floats
+    importance: Floats
+    penalty: Floats
+    tolerance: Floats
+    linear: bool
+    features: FeatureDistribution
+    loss: Floats
+    norm: Floats
+    evaluations: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        W: Floats,
+        b: Floats,
+        density: Floats,
+        importance: Floats,
+        penalty: Floats,
+        tolerance: float,
+        linear: bool,
+        features: FeatureDistribution,
+        shape: tuple[int, ...],
+    ) -> _Rows:
+        """Broadcast to `shape` and flatten; the tolerance is relative to Σ_i I_i s_i."""
+        m, n = W.shape[-2:]
+
+        def rows(values: Floats, *tail: int) -> Floats:
+            return np.array(np.broadcast_to(values, shape + tail), order="C").reshape(-1, *tail)
+
+        density, importance = rows(density, n), rows(importance, n)
+        count = len(density)
+        return cls(
+            rows(W, m, n), rows(b, n), density, importance, rows(penalty),
+            tolerance * (density * importance).sum(axis=-1), linear, features,
+            np.empty(count), np.empty(count), np.zeros(count, np.int64),
+        )  # fmt: skip
+
+    def take(self, which: Any) -> _Rows:
+        """Return some of the models: views for a slice, copies for indices."""
+        return _Rows(
+            self.W[which], self.b[which], self.density[which], self.importance[which],
+            self.penalty[which], self.tolerance[which], self.linear, self.features,
+            self.loss[which], self.norm[which], self.evaluations[which],
+        )  # fmt: skip
+
+    def put(self, which: NDArray[np.int64], part: _Rows) -> None:
+        """Take over where the descents of some models ended."""
+        self.W[which], self.b[which] = part.W, part.b
+        self.loss[which], self.norm[which] = part.loss, part.norm
+        self.evaluations[which] += part.evaluations
+
+    def curvature(self) -> Curvature:
+        """Return the least curvature of all models."""
+        return curvature(
+            self.W, self.b, density=self.density, importance=self.importance,
+            activation="linear" if self.linear else "relu", features=self.features,
+            penalty=self.penalty, tolerance=_STATIONARY,
+        )  # fmt: skip
+
+
+def _descend_part(rows: _Rows, method: str, max_iterations: int) -> None:
+    if method == "newton":
+        newton_rows(
+            rows.W, rows.b, rows.density, rows.importance, rows.penalty, rows.tolerance,
+            max_iterations, rows.loss, rows.norm, rows.evaluations,
+        )  # fmt: skip
+        return
+    _descend_rows(
+        rows.W, rows.b, rows.density, rows.importance, rows.penalty, rows.linear,
+        laws_of(rows.features, rows.density, rows.linear), rows.tolerance, max_iterations,
+        workspace(rows.features, rows.W.shape[-1], rows.linear), rows.loss, rows.norm,
+        rows.evaluations,
+    )  # fmt: skip
+
+
+def _descend_all(rows: _Rows, method: str, max_iterations: int, workers: int | None) -> None:
+    """Descend every model in place, in parallel."""
+    count = len(rows.W)
+    workers = workers or os.cpu_count() or 1
+    per_task = max(1, min(_MODELS_PER_TASK, count // (4 * workers)))
+    parts = [rows.take(slice(k, min(k + per_task, count))) for k in range(0, count, per_task)]
+    with _prompt_pool(workers) as pool:
+        tasks = [pool.submit(_descend_part, part, method, max_iterations) for part in parts]
+        for future in tasks:
+            future.result()
+
+
+def _leave_saddles(
+    rows: _Rows, found: Curvature, method: str, max_iterations: int, workers: int | None
+) -> Curvature:
+    """Push saddles off along their least curvature and descend again, until none is left."""
+    value, kind = found.value.copy(), found.kind.copy()
+    for _ in range(_PUSHES):
+        saddles = np.flatnonzero(kind == KINDS[1])
+        if not len(saddles):
+            break
+        part = rows.take(saddles)
+        at = part.curvature()
+        part.W[:] += _PUSH * at.W
+        part.b[:] += _PUSH * at.b
+        _descend_all(part, method, max_iterations, workers)
+        rows.put(saddles, part)
+        at = part.curvature()
+        value[saddles], kind[saddles] = at.value, at.kind
+    return Curvature(value, kind, found.W, found.b)
 
 
 def descend(
@@ -220,6 +375,8 @@ def descend(
     penalty: ArrayLike = 0.0,
     tolerance: float = 1e-10,
     max_iterations: int = 2000,
+    method: str | None = None,
+    certify: bool = False,
     workers: int | None = None,
 ) -> Descent:
     """Follow the exact loss down from given weights to a local minimum, for a batch of models.
@@ -234,14 +391,21 @@ def descend(
         Converged when the gradient norm is below `tolerance` · Σ_i I_i s_i; with uniform values
         that sum is three times the loss of a model that outputs nothing.
     max_iterations : int
-        BFGS iterations per model.
+        Iterations per model.
+    method : {"newton", "bfgs"}, optional
+        By default Newton's method where exact second derivatives are at hand: for ReLU models of
+        up to three independent features with uniform values. From one start the two may end in
+        different minima.
+    certify : bool
+        Whether to compute the least curvature and the kind of every point that is reached
+        (`curvature`), and to push saddles off along it and descend on.
     workers : int, optional
         Threads; the number of processors by default. The result does not depend on it.
 
     Raises
     ------
     ValueError
-        As `population_loss` does.
+        As `population_loss` does, and if `method` is unknown or not available for the model.
 
     Examples
     --------
@@ -260,37 +424,25 @@ def descend(
         n, density, importance, np.broadcast_shapes(shape, penalty.shape), features
     )
 
-    def rows(values: Floats, *tail: int) -> Floats:
-        return np.array(np.broadcast_to(values, shape + tail), order="C").reshape(-1, *tail)
-
-    rows_W, rows_b = rows(W, m, n), rows(b, n)
-    rows_density, rows_importance, rows_penalty = (
-        rows(density, n),
-        rows(importance, n),
-        rows(penalty),
+    rows = _Rows.of(W, b, density, importance, penalty, tolerance, linear, features, shape)
+    chosen = _resolve_method(method, features, n, linear)
+    _descend_all(rows, chosen, max_iterations, workers)
+    if method is None and chosen == "newton":
+        # Close to some kinks no step of Newton's lowers the gradient; a line search does.
+        rest = np.flatnonzero(rows.norm > rows.tolerance)
+        part = rows.take(rest)
+        _descend_all(part, "bfgs", max_iterations, workers)
+        rows.put(rest, part)
+    found = None
+    if certify:
+        found = _leave_saddles(rows, rows.curvature(), chosen, max_iterations, workers)
+    return Descent(
+        rows.W.reshape(*shape, m, n),
+        rows.b.reshape(*shape, n),
+        rows.loss.reshape(shape),
+        rows.norm.reshape(shape),
+        (rows.norm <= rows.tolerance).reshape(shape),
+        rows.evaluations.reshape(shape),
+        None if found is None else found.value.reshape(shape),
+        None if found is None else found.kind.reshape(shape),
     )
-    count = rows_W.shape[0]
-    scale = (rows_density * rows_importance).sum(axis=-1)
-    loss, norm = np.empty(count), np.empty(count)
-    evaluations = np.empty(count, np.int64)
-
-    def task(start: int) -> None:
-        part = slice(start, min(start + per_task, count))
-        _descend_rows(
-            rows_W[part], rows_b[part], rows_density[part], rows_importance[part],
-            rows_penalty[part], linear, laws_of(features, rows_density[part], linear),
-            tolerance * scale[part], max_iterations, workspace(features, n, linear), loss[part], norm[part], evaluations[part],
-        )  # fmt: skip
-
-    workers = workers or os.cpu_count() or 1
-    per_task = max(1, min(_MODELS_PER_TASK, count // (4 * workers)))
-    with _prompt_pool(workers) as pool:
-        for future in [pool.submit(task, start) for start in range(0, count, per_task)]:
-            future.result()
-    converged = norm <= tolerance * scale
-    parts: list[Any] = [
-        rows_W.reshape(*shape, m, n),
-        rows_b.reshape(*shape, n),
-        *(part.reshape(shape) for part in (loss, norm, converged, evaluations)),
-    ]
-    return Descent(*parts)

@@ -31,6 +31,10 @@ class Minimum:
     gradient_norm : float
     count : int
         How many starts ended here or in a symmetric copy.
+    curvature : float, optional
+        The least curvature of the loss there, if it was asked for (`numerics.curvature`).
+    kind : str, optional
+        "minimum", "saddle" or "degenerate", if it was asked for.
     """
 
     W: Floats
@@ -38,6 +42,8 @@ class Minimum:
     loss: float
     gradient_norm: float
     count: int
+    curvature: float | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
@@ -244,6 +250,8 @@ def distinct_minima(
             float(descent.loss[best]),
             float(descent.gradient_norm[best]),
             len(members),
+            None if descent.curvature is None else float(descent.curvature[best]),
+            None if descent.kind is None else str(descent.kind[best]),
         )
         for _, members in groups
         for best in members[:1]
@@ -261,6 +269,7 @@ def global_minimum(
     penalty: float = 0.0,
     starts: int = DEFAULT_STARTS,
     seed: int = 0,
+    certify: bool = False,
 ) -> GlobalMinimum:
     """Search the global minimum of the exact population loss from many random starts.
 
@@ -275,6 +284,10 @@ def global_minimum(
         Number of random starts (`random_starts`).
     seed : int
         Seed of the starts; the result depends on nothing else that is random.
+    certify : bool
+        Whether to compute the least curvature and the kind of every minimum, and to descend on
+        from saddles. Without it, points that attract descent are among the minima although a
+        narrow cone of directions leads down from them: see `curvature`.
 
     Raises
     ------
@@ -312,6 +325,7 @@ def global_minimum(
         activation=activation,
         features=features,
         penalty=penalty,
+        certify=certify,
     )
     minima = distinct_minima(descent, density, importance, activation, features)
     if not minima:
