@@ -49,7 +49,14 @@ def phase_colors(count: int) -> tuple[str, ...]:
     return (*_PALETTE, *further)[:count]
 
 
-def _is_geometric(values: Floats) -> bool:
+def is_geometric(values: Floats) -> bool:
+    """Tell whether grid values are spaced geometrically, so that they belong on a log axis.
+
+    Examples
+    --------
+    >>> is_geometric(np.array([0.1, 1, 10])), is_geometric(np.array([1.0, 2, 3]))
+    (True, False)
+    """
     if len(values) < 3 or values[0] <= 0:
         return False
     ratios = values[1:] / values[:-1]
@@ -68,8 +75,17 @@ def _cell_edges(values: Floats, logarithmic: bool) -> Floats:
     return np.exp(edges) if logarithmic else edges
 
 
-def _curve(boundary: PhaseBoundary, density: Floats, importance: Floats) -> tuple[Floats, Floats]:
-    """Points (r, s) of a theoretical boundary, NaN where it is not part of the diagram."""
+def boundary_curve(
+    boundary: PhaseBoundary, density: Floats, importance: Floats
+) -> tuple[Floats, Floats]:
+    """Points (r, s) of a theoretical boundary, NaN where it is not part of the diagram.
+
+    Parameters
+    ----------
+    boundary : PhaseBoundary
+    density, importance : ndarray
+        Where to follow it; only the one that it is not solved for is used.
+    """
     solved_for_r = boundary.solve_for == r
     free = density if solved_for_r else importance
     symbols = sorted(boundary.solution.free_symbols, key=str)
@@ -81,6 +97,16 @@ def _curve(boundary: PhaseBoundary, density: Floats, importance: Floats) -> tupl
         value = np.broadcast_to(solution(*[free] * len(symbols)), free.shape)
     value = np.where(inside, value, np.nan)
     return (value, free) if solved_for_r else (free, value)
+
+
+def boundaries_of(settings: dict[str, Any]) -> tuple[PhaseBoundary, ...]:
+    """Return the closed-form boundaries of the model that stored settings describe."""
+    return boundaries(
+        candidates(settings["n_features"], settings["n_hidden"]),
+        activation=settings["activation"],
+        penalty=sympy.Rational(settings["penalty"]),
+        features=features_of(settings),
+    )
 
 
 def draw_boundaries(ax: Axes, lines: Sequence[PhaseBoundary], *, samples: int = 600) -> None:
@@ -106,17 +132,18 @@ def draw_boundaries(ax: Axes, lines: Sequence[PhaseBoundary], *, samples: int = 
     importance = spread(limits[0], ax.get_xscale())
     density = spread(limits[1], ax.get_yscale())
     for boundary in lines:
-        x, y = _curve(boundary, density, importance)
+        x, y = boundary_curve(boundary, density, importance)
         ax.plot(x, y, color="white", linewidth=2.6, solid_capstyle="round")
         ax.plot(x, y, color="black", linewidth=1.2, solid_capstyle="round")
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
 
 
-def _prepare(ax: Axes, dataset: xr.Dataset) -> tuple[Floats, Floats]:
+def prepare_axes(ax: Axes, dataset: xr.Dataset) -> tuple[Floats, Floats]:
+    """Set scales, ticks and limits for the grid of a dataset; return the edges of its cells."""
     density = dataset["density"].values
     importance = dataset["importance"].values
-    log_x, log_y = _is_geometric(importance), _is_geometric(density)
+    log_x, log_y = is_geometric(importance), is_geometric(density)
     x, y = _cell_edges(importance, log_x), _cell_edges(density, log_y)
     ax.set_xscale("log" if log_x else "linear")
     ax.set_yscale("log" if log_y else "linear")
@@ -162,12 +189,12 @@ def plot_phase_diagram(dataset: xr.Dataset) -> Figure:
     axes = cast(list[Axes], list(figure.subplots(1, 4, sharex=True, sharey=True)))
     shown: set[int] = set()
     for ax, (name, title) in zip(axes[:3], _PANELS, strict=True):
-        x, y = _prepare(ax, dataset)
+        x, y = prepare_axes(ax, dataset)
         codes = dataset[name].values
         shown |= set(np.unique(codes).tolist())
         ax.pcolormesh(x, y, codes, cmap=colors, norm=norm, rasterized=True)
         ax.set_title(title)
-    x, y = _prepare(axes[3], dataset)
+    x, y = prepare_axes(axes[3], dataset)
     mesh = axes[3].pcolormesh(
         x, y, dataset["stuck_fraction"].values, cmap="cividis", vmin=0, vmax=1, rasterized=True
     )
@@ -175,12 +202,7 @@ def plot_phase_diagram(dataset: xr.Dataset) -> Figure:
     axes[3].set_title(f"Fraction of {replicas} replicas stuck")
     figure.colorbar(mesh, ax=axes[3], label="share above another local minimum")
     features = features_of(settings)
-    lines = boundaries(
-        candidates(n_features, n_hidden),
-        activation=settings["activation"],
-        penalty=sympy.Rational(settings["penalty"]),
-        features=features,
-    )
+    lines = boundaries_of(settings)
     for ax in axes:
         draw_boundaries(ax, lines)
         ax.set_xlabel("relative importance r of the last feature")
