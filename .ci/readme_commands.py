@@ -10,11 +10,15 @@ The contract:
   ``<!-- ci: skip: REASON -->``   it is not run.
 - A block is one script for ``bash -euo pipefail``, run in the given directory without input.
   Blocks are run in the order of the file; the first that fails ends the run with its exit status.
+- An environment is made with ``-m venv VENV`` in a block. Blocks of different environments do not
+  depend on each other: those of one can be run beside those of all others, by --only and --except.
 - A block without a comment, a comment without a block, a comment of another form, and a file
   without a block to run are errors: exit status 2, nothing is run.
 
     python3 .ci/readme_commands.py README.md                    # print what would be run
     python3 .ci/readme_commands.py README.md --run DIRECTORY    # run it
+    python3 .ci/readme_commands.py README.md --run DIRECTORY --only .venv-test
+    python3 .ci/readme_commands.py README.md --run DIRECTORY --except .venv-test
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from typing import NamedTuple
 
 MARK = re.compile(r"<!--\s*ci:\s*(?P<order>.*?)\s*-->")
 ORDER = re.compile(r"run(?: in (?P<venv>\S+))?|skip: \S.*")
+MAKES = re.compile(r"-m venv (?P<venv>[^\s;&|]+)")
 FENCE = re.compile(r"(?P<fence>`{3,}|~{3,})\s*(?P<language>\w*)")
 
 
@@ -39,6 +44,11 @@ class Block(NamedTuple):
     line: int
     script: str
     venv: str | None
+
+    def belongs_to(self, venv: str) -> bool:
+        """Whether it makes this environment or is run in it."""
+        made = MAKES.search(self.script)
+        return venv == (made["venv"] if made else self.venv)
 
 
 def blocks_to_run(text: str) -> list[Block]:
@@ -80,6 +90,18 @@ def blocks_to_run(text: str) -> list[Block]:
     return blocks
 
 
+def selected(blocks: list[Block], only: str | None, but: str | None) -> list[Block]:
+    """Return the blocks of one environment, or those of all others; there has to be one."""
+    kept = [
+        block
+        for block in blocks
+        if (only is None or block.belongs_to(only)) and (but is None or not block.belongs_to(but))
+    ]
+    if not kept:
+        raise ValueError(f"there is no block to run with --only {only} --except {but}")
+    return kept
+
+
 def run(block: Block, directory: Path) -> int:
     """Run one block and return its exit status."""
     environment = dict(os.environ)
@@ -104,10 +126,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("readme", type=Path)
     parser.add_argument("--run", type=Path, metavar="DIRECTORY", help="run the blocks there")
+    parser.add_argument("--only", metavar="VENV", help="the blocks of this environment")
+    parser.add_argument("--except", dest="but", metavar="VENV", help="the blocks of all others")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     try:
         blocks = blocks_to_run(arguments.readme.read_text(encoding="utf-8"))
+        blocks = selected(blocks, arguments.only, arguments.but)
     except (OSError, ValueError) as error:
         print(f"{arguments.readme}: {error}", file=sys.stderr)
         return 2

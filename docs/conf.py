@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 
 import superposition
 
@@ -37,11 +38,15 @@ nb_merge_streams = True
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
+# Pages are run beside each other with -j, each on one core; see also `tests/conftest.py`.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 # Cells import `render`, which stands beside this file, and draw without a display.
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
 )
 os.environ["MPLBACKEND"] = "agg"
+os.environ["COLUMNS"] = "80"  # of what the command line prints, whoever builds
 sys.path.insert(0, str(Path(__file__).parent))
 
 default_role = "py:obj"
@@ -72,5 +77,14 @@ def _as_meant(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: 
             lines[k] = code if "``" in code else code.replace("|", r"\|")
 
 
-def setup(app: Sphinx) -> None:
+def _drop_unused_sources(app: Sphinx, env: BuildEnvironment) -> None:
+    """Leave out source pages that no page links to: a parallel build collects more of them."""
+    modules = getattr(env, "_viewcode_modules", {})
+    for name in [name for name, entry in modules.items() if entry and not entry[2]]:
+        del modules[name]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", _as_meant)
+    app.connect("env-updated", _drop_unused_sources)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import shlex
-import subprocess
-import sys
 import textwrap
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
 import matplotlib as mpl
@@ -17,6 +16,7 @@ import sympy
 from IPython.display import SVG, Markdown
 from matplotlib.figure import Figure
 
+from superposition.cli import main
 from superposition.theory import Derivation
 
 __all__ = ["command", "equations", "figure", "formula", "message", "numbers", "steps", "table"]
@@ -68,6 +68,8 @@ def figure(drawing: Figure) -> SVG:
 def command(line: str, *, code: int = 0, lines: int | None = None) -> None:
     """Run a line of the command line and print it with what it prints.
 
+    It runs in this process: a process of its own would load SymPy or torch anew for every line.
+
     Raises
     ------
     RuntimeError
@@ -76,15 +78,28 @@ def command(line: str, *, code: int = 0, lines: int | None = None) -> None:
     program, *arguments = shlex.split(line)
     if program != "superposition":
         raise ValueError(f"expected a superposition command, got {line!r}")
-    done = subprocess.run(
-        [sys.executable, "-m", "superposition", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE if code == 0 else subprocess.STDOUT,
-        encoding="utf-8",
-        check=False,
-    )
-    if done.returncode != code:
-        raise RuntimeError(f"{line} ended with {done.returncode}: {done.stdout}{done.stderr}")
-    printed = done.stdout.splitlines()
-    shown = printed if lines is None else [*printed[:lines], f"... ({len(printed) - lines} lines)"]
-    print("\n".join([f"$ {line}", *shown]))
+    shown, notes = _stream(), _stream()
+    with redirect_stdout(shown), redirect_stderr(notes if code == 0 else shown):
+        ended = _exit_code(arguments)
+    if ended != code:
+        raise RuntimeError(f"{line} ended with {ended}: {_text(shown)}{_text(notes)}")
+    printed = _text(shown).splitlines()
+    first = printed if lines is None else [*printed[:lines], f"... ({len(printed) - lines} lines)"]
+    print("\n".join([f"$ {line}", *first]))
+
+
+def _stream() -> io.TextIOWrapper:
+    """Return a stream of bytes below text, which is what a process writes to."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    return stream.buffer.getvalue().decode()
+
+
+def _exit_code(arguments: Sequence[str]) -> int:
+    try:
+        main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
