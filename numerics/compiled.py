@@ -29,7 +29,30 @@ def compiled(function: Function) -> Function:
     Division by zero follows IEEE 754, as in NumPy; no reordering of floating-point operations is
     allowed, because the compensated arithmetic of the exact losses depends on it.
     """
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    return _kept(function, {"nogil": True, "error_model": "numpy"})
+
+
+def compiled_on_borrowed(function: Function) -> Function:
+    """Compile a function that makes no array, as `compiled`, without counting references.
+
+    Numba counts a reference whenever an array is taken out of a tuple or a view of it is made,
+    with an atomic operation: more work than a step of a model with a few weights. The caller holds
+    the arrays. Called by compiled functions only.
+    """
+    return _kept(
+        function,
+        {
+            "nogil": True,
+            "error_model": "numpy",
+            "_nrt": False,
+            "forceinline": True,
+            "no_cpython_wrapper": True,
+            "no_cfunc_wrapper": True,
+        },
+    )
+
+
+def _kept(function: Function, options: dict[str, Any]) -> Function:
     try:
         kept = numba.njit(function, cache=True, **options)
         # Machine code holds the functions it calls, but numba compares only the file of the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from ..features import FeatureDistribution, Gate, GateKind
 from .quantile import Quantile
 from .random_words import mix64_, stream_places
 
-__all__ = ["GatedSampler", "Layout"]
+__all__ = ["GateTables", "GatedSampler", "Layout", "gate_tables"]
 
 Floats = NDArray[np.float64]
 
@@ -65,6 +66,45 @@ def _intervals(gate: Gate, density: Floats) -> tuple[Floats, Floats]:
     return lower, upper
 
 
+class GateTables(NamedTuple):
+    """What decides which features are on, from streams of uniform numbers.
+
+    Attributes
+    ----------
+    lower, upper : ndarray, shape (models, n_features)
+        A feature is on if the number of its stream lies in (lower, upper].
+    scale : ndarray, shape (models, n_features)
+        Factor of a feature's own number that makes it uniform on (0, 1] given that it is on.
+    selector : ndarray of int64, shape (n_features,)
+        Which stream switches each feature: its own, or one of those after the features'.
+    n_streams : int
+    """
+
+    lower: Floats
+    upper: Floats
+    scale: Floats
+    selector: NDArray[np.int64]
+    n_streams: int
+
+
+def gate_tables(features: FeatureDistribution, density: Floats) -> GateTables:
+    """Return the tables of a distribution, for densities of shape (models, n_features)."""
+    n_features = density.shape[1]
+    lower, upper = np.zeros_like(density), np.zeros_like(density)
+    scale = np.ones_like(density)
+    selector = np.arange(n_features)
+    n_streams = n_features
+    for gate in features.gates(n_features):
+        members = list(gate.members)
+        lower[:, members], upper[:, members] = _intervals(gate, density)
+        if _draws_apart(gate):
+            selector[members] = n_streams
+            n_streams += 1
+        else:
+            scale[:, members] = 1 / np.maximum(density[:, members], 1e-300)
+    return GateTables(lower, upper, scale, selector, n_streams)
+
+
 class GatedSampler:
     """Draws features of any distribution, for many models.
 
@@ -85,18 +125,8 @@ class GatedSampler:
 
     def __init__(self, features: FeatureDistribution, density: Floats, layout: Layout) -> None:
         n_models, n_features = density.shape
-        lower, upper = np.zeros_like(density), np.zeros_like(density)
-        scale = np.ones_like(density)
-        selector = np.arange(n_features)
-        n_rows = n_features
-        for gate in features.gates(n_features):
-            members = list(gate.members)
-            lower[:, members], upper[:, members] = _intervals(gate, density)
-            if _draws_apart(gate):
-                selector[members] = n_rows
-                n_rows += 1
-            else:
-                scale[:, members] = 1 / np.maximum(density[:, members], 1e-300)
+        tables = gate_tables(features, density)
+        n_rows = tables.n_streams
         self._n_features = n_features
         self._axis = 0 if layout.features_first else 1
         self._key_shape = (1, n_models, 1) if layout.features_first else (n_models, 1, 1)
@@ -110,9 +140,10 @@ class GatedSampler:
             (*rows, 2 * layout.n_pairs), dtype=torch.float64, device=layout.device
         )
         self._uniform = torch.empty_like(self._halves)
-        self._selector = torch.as_tensor(selector, device=layout.device)
+        self._selector = torch.as_tensor(tables.selector, device=layout.device)
         self._lower, self._upper, self._scale = (
-            self._arranged(table, layout.device) for table in (lower, upper, scale)
+            self._arranged(table, layout.device)
+            for table in (tables.lower, tables.upper, tables.scale)
         )
         self._symmetric = features.values.symmetric
         self._quantile = Quantile(features.values, layout.device)

@@ -25,21 +25,29 @@ class Optimizer(ABC):
     ----------
     parameters : sequence of torch.Tensor
     protocol : Protocol
+
+    Attributes
+    ----------
+    steps_done : int
+    first, second : tuple of torch.Tensor
+        What is remembered of each parameter from step to step: velocities or averages, zero at the
+        start. Copy to them, and set `steps_done`, to go on from there.
     """
 
     def __init__(self, parameters: Sequence[torch.Tensor], protocol: Protocol) -> None:
         self._parameters = tuple(parameters)
         self._protocol = protocol
         self._scratch = self._zeros()
-        self._steps_done = 0
+        self.steps_done = 0
+        self.first, self.second = self._zeros(), self._zeros()
 
     def _zeros(self) -> tuple[torch.Tensor, ...]:
         return tuple(torch.zeros_like(parameter) for parameter in self._parameters)
 
     def step(self, gradients: Sequence[torch.Tensor]) -> None:
         """Make one update at the learning rate that the protocol has at this step."""
-        rate = self._protocol.learning_rate_at(self._steps_done)
-        self._steps_done += 1
+        rate = self._protocol.learning_rate_at(self.steps_done)
+        self.steps_done += 1
         decay = 1 - rate * self._protocol.weight_decay
         for index, (parameter, gradient) in enumerate(
             zip(self._parameters, gradients, strict=True)
@@ -54,13 +62,9 @@ class Optimizer(ABC):
 
 
 class _SGD(Optimizer):
-    def __init__(self, parameters: Sequence[torch.Tensor], protocol: Protocol) -> None:
-        super().__init__(parameters, protocol)
-        self._velocity = self._zeros() if protocol.momentum else ()
-
     def _update(self, index: int, gradient: torch.Tensor, rate: float) -> torch.Tensor:
-        if self._velocity:
-            gradient = self._velocity[index].mul_(self._protocol.momentum).add_(gradient)
+        if self._protocol.momentum:
+            gradient = self.first[index].mul_(self._protocol.momentum).add_(gradient)
         return torch.mul(gradient, rate, out=self._scratch[index])
 
 
@@ -71,35 +75,26 @@ class _Adam(Optimizer):
     operations fewer per step, where a step of few small models is mostly the cost of calling.
     """
 
-    def __init__(self, parameters: Sequence[torch.Tensor], protocol: Protocol) -> None:
-        super().__init__(parameters, protocol)
-        self._first, self._second = self._zeros(), self._zeros()
-
     def _update(self, index: int, gradient: torch.Tensor, rate: float) -> torch.Tensor:
         beta1, beta2 = self._protocol.betas
-        scale1 = (1 - beta1) / (1 - beta1**self._steps_done)
-        scale2 = math.sqrt((1 - beta2) / (1 - beta2**self._steps_done))
+        scale1 = (1 - beta1) / (1 - beta1**self.steps_done)
+        scale2 = math.sqrt((1 - beta2) / (1 - beta2**self.steps_done))
         update = torch.mul(gradient, gradient, out=self._scratch[index])
-        second = self._second[index].mul_(beta2).add_(update)
+        second = self.second[index].mul_(beta2).add_(update)
         torch.sqrt(second, out=update).add_(self._protocol.eps / scale2)
-        first = self._first[index].mul_(beta1).add_(gradient)
+        first = self.first[index].mul_(beta1).add_(gradient)
         return torch.div(first, update, out=update).mul_(rate * scale1 / scale2)
 
 
 class _RMSprop(Optimizer):
-    def __init__(self, parameters: Sequence[torch.Tensor], protocol: Protocol) -> None:
-        super().__init__(parameters, protocol)
-        self._square = self._zeros()
-        self._velocity = self._zeros() if protocol.momentum else ()
-
     def _update(self, index: int, gradient: torch.Tensor, rate: float) -> torch.Tensor:
         alpha = self._protocol.alpha
         update = torch.mul(gradient, gradient, out=self._scratch[index]).mul_(1 - alpha)
-        square = self._square[index].mul_(alpha).add_(update)
+        square = self.second[index].mul_(alpha).add_(update)
         torch.sqrt(square, out=update).add_(self._protocol.eps)
         torch.div(gradient, update, out=update)
-        if self._velocity:
-            velocity = self._velocity[index].mul_(self._protocol.momentum).add_(update)
+        if self._protocol.momentum:
+            velocity = self.first[index].mul_(self._protocol.momentum).add_(update)
             return torch.mul(velocity, rate, out=update)
         return update.mul_(rate)
 

@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 __all__ = [
     "PROTOCOLS",
     "Normal",
+    "Plateau",
     "Protocol",
     "XavierNormal",
     "Zero",
@@ -17,7 +18,7 @@ __all__ = [
 ]
 
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
-Schedule = Literal["constant", "cosine"]
+Schedule = Literal["constant", "cosine", "linear", "exponential", "step"]
 Reduction = Literal["sum", "mean"]
 
 
@@ -77,6 +78,44 @@ Initialization = Zero | Normal | XavierNormal
 
 
 @dataclass(frozen=True, kw_only=True)
+class Plateau:
+    """When a model has ceased to improve, and is left as it is.
+
+    Losses of single batches are noise, so that they are averaged over windows of steps. A model
+    stops after `patience` windows in a row none of which had a mean below (1 − `improvement`) times
+    the least mean before it. Models stop one by one; none is affected by another.
+
+    Attributes
+    ----------
+    window : int
+        Steps, at least 1.
+    patience : int
+        Windows, at least 1.
+    improvement : float
+        Relative, in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        If a value is out of its range.
+
+    Examples
+    --------
+    >>> Plateau(window=500).patience
+    3
+    """
+
+    window: int = 200
+    patience: int = 3
+    improvement: float = 0.01
+
+    def __post_init__(self) -> None:
+        _require_count("window", self.window, least=1)
+        _require_count("patience", self.patience, least=1)
+        _require("improvement", self.improvement, "in [0, 1)", 0 <= self.improvement < 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """How to train: optimizer, schedule, amount of data, and where to start.
 
@@ -94,8 +133,20 @@ class Protocol:
         Positive.
     steps, batch_size : int
         At least 1. Every step has fresh data, drawn per model, per example and per feature.
-    schedule : {"constant", "cosine"}
-        "cosine" multiplies the learning rate of step t by (1 + cos(πt/steps))/2.
+    schedule : {"constant", "cosine", "linear", "exponential", "step"}
+        How the learning rate falls after the warmup from `learning_rate` to its fraction
+        f = `final_rate`, in terms of u = (t − warmup)/(steps − warmup) at step t. "cosine":
+        f + (1 − f)(1 + cos πu)/2; "linear": 1 − (1 − f)u; "exponential": f^u; "step": f^(k/drops)
+        in the part k = 0, …, drops of drops + 1 equal parts of training.
+    warmup : int
+        The rate of step t is multiplied by (t + 1)/(warmup + 1) in the first `warmup` steps;
+        fewer than `steps`.
+    final_rate : float
+        In [0, 1]; above 0 for "exponential" and "step". "constant" does not use it.
+    drops : int
+        At least 1; of "step".
+    plateau : Plateau or None
+        When to stop a model before `steps`; None is never.
     weight_init, bias_init : Zero, Normal or XavierNormal
     reduction : {"sum", "mean"}
         Over features. "sum" is the convention of this package.
@@ -142,16 +193,19 @@ class Protocol:
     betas: tuple[float, float] = (0.9, 0.999)
     alpha: float = 0.99
     eps: float = 1e-8
+    warmup: int = 0
+    final_rate: float = 0.0
+    drops: int = 2
+    plateau: Plateau | None = None
     source: str = ""
 
     def __post_init__(self) -> None:
         _require_name("optimizer", self.optimizer, get_args(OptimizerName))
         _require_name("schedule", self.schedule, get_args(Schedule))
         _require_name("reduction", self.reduction, get_args(Reduction))
-        for name in ("steps", "batch_size"):
-            value = getattr(self, name)
-            whole = isinstance(value, int) and not isinstance(value, bool)
-            _require(name, value, "an integer of at least 1", whole and value >= 1)
+        for name in ("steps", "batch_size", "drops"):
+            _require_count(name, getattr(self, name), least=1)
+        self._check_schedule()
         _require("learning_rate", self.learning_rate, "finite and above 0", self.learning_rate > 0)
         _require("eps", self.eps, "finite and above 0", self.eps > 0)
         for name in ("momentum", "alpha"):
@@ -174,16 +228,46 @@ class Protocol:
                     f"{name} must be Zero(), Normal(std) or XavierNormal(), got {value!r}"
                 )
 
+    def _check_schedule(self) -> None:
+        _require_count("warmup", self.warmup, least=0)
+        below = f"less than the {self.steps} steps of training"
+        _require("warmup", self.warmup, below, self.warmup < self.steps)
+        _require("final_rate", self.final_rate, "in [0, 1]", 0 <= self.final_rate <= 1)
+        if self.schedule in ("exponential", "step") and self.final_rate == 0:
+            raise ValueError(
+                f"schedule {self.schedule!r} needs a final_rate above 0, the fraction of the "
+                f"learning rate that it ends with, such as 0.01"
+            )
+        if not isinstance(self.plateau, Plateau | None):
+            raise ValueError(f"plateau must be None or a Plateau(...), got {self.plateau!r}")
+
     def learning_rate_at(self, step: int) -> float:
         """Learning rate of the update of `step`, counted from 0."""
-        if self.schedule == "constant":
-            return self.learning_rate
-        return self.learning_rate * (1 + math.cos(math.pi * step / self.steps)) / 2
+        if step < self.warmup:
+            return self.learning_rate * (step + 1) / (self.warmup + 1)
+        done, final = (step - self.warmup) / (self.steps - self.warmup), self.final_rate
+        match self.schedule:
+            case "constant":
+                return self.learning_rate
+            case "cosine":
+                fraction = final + (1 - final) * (1 + math.cos(math.pi * done)) / 2
+            case "linear":
+                fraction = 1 - (1 - final) * done
+            case "exponential":
+                fraction = final**done
+            case "step":
+                fraction = final ** (min(int(done * (self.drops + 1)), self.drops) / self.drops)
+        return self.learning_rate * fraction
 
 
 def _require(name: str, value: float, requirement: str, satisfied: bool) -> None:
     if not (satisfied and math.isfinite(value)):
         raise ValueError(f"{name} must be {requirement}, got {value!r}")
+
+
+def _require_count(name: str, value: int, least: int) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    _require(name, value, f"an integer of at least {least}", whole and value >= least)
 
 
 def _require_name(name: str, value: str, accepted: tuple[str, ...]) -> None:

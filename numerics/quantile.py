@@ -11,6 +11,7 @@ from __future__ import annotations
 from fractions import Fraction
 from functools import cache
 from math import comb
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..values import ValueDistribution
 
-__all__ = ["Quantile"]
+__all__ = ["CellTables", "Quantile", "cell_tables"]
 
 _LARGEST_RATIO = Fraction(3, 2)
 _LEAST_MASS = Fraction(1, 2**60)  # no 31-bit number tells the points of such a cell apart
@@ -75,6 +76,36 @@ def _cells(values: ValueDistribution) -> tuple[NDArray[np.float64], NDArray[np.f
     )
 
 
+class CellTables(NamedTuple):
+    """What the inverse of a distribution function P is computed from.
+
+    Attributes
+    ----------
+    x, u : ndarray, shape (cells + 1,)
+        The ends of the cells, and P there.
+    slope : ndarray, shape (cells,)
+        Of the chord of the inverse in each cell.
+    density, cumulative : ndarray
+        Coefficients of p(x) and of P(x)/x, the constant first.
+    """
+
+    x: NDArray[np.float64]
+    u: NDArray[np.float64]
+    slope: NDArray[np.float64]
+    density: NDArray[np.float64]
+    cumulative: NDArray[np.float64]
+
+
+def cell_tables(values: ValueDistribution) -> CellTables:
+    """Return the tables of a distribution of values."""
+    x, u = _cells(values)
+    with np.errstate(divide="ignore"):
+        slope = np.minimum(np.diff(x) / np.diff(u), np.finfo(np.float64).max)
+    density = np.array([float(c) for c in values.coefficients])
+    cumulative = np.array([float(c / (k + 1)) for k, c in enumerate(values.coefficients)])
+    return CellTables(x, u, slope, density, cumulative)
+
+
 class Quantile:
     """The inverse of the distribution function P of |x|, for x that is on.
 
@@ -96,13 +127,10 @@ class Quantile:
 
     def __init__(self, values: ValueDistribution, device: torch.device | str = "cpu") -> None:
         self.is_identity = values.coefficients == (Fraction(1),)
-        self._density = [float(c) for c in values.coefficients]
-        self._cumulative = [float(c / (k + 1)) for k, c in enumerate(values.coefficients)]
-        x, u = _cells(values)
-        with np.errstate(divide="ignore"):
-            slope = np.minimum(np.diff(x) / np.diff(u), np.finfo(np.float64).max)
+        tables = cell_tables(values)
+        self._density, self._cumulative = tables.density.tolist(), tables.cumulative.tolist()
         self._x, self._u, self._slope = (
-            torch.as_tensor(column, device=device) for column in (x, u, slope)
+            torch.as_tensor(column, device=device) for column in (tables.x, tables.u, tables.slope)
         )
 
     def __call__(self, u: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +72,7 @@ class SampledGradient(ABC):
 
     features_first: bool
     multiple: int
+    _models: PackedModels
 
     parameters: tuple[torch.Tensor, ...]
     gradients: tuple[torch.Tensor, ...]
@@ -84,8 +86,18 @@ class SampledGradient(ABC):
         """Loss of shape (models,) of the last evaluation: sum over features, mean over examples."""
 
     @abstractmethod
+    def flattened(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Tensors like `parameters` as rows, W row by row, then b: shape (models, size)."""
+
+    @abstractmethod
+    def assign(self, tensors: Sequence[torch.Tensor], rows: torch.Tensor) -> None:
+        """Overwrite tensors like `parameters` with what `flattened` would return."""
+
     def weights(self) -> tuple[torch.Tensor, torch.Tensor]:
         """W of shape (models, n_hidden, n_features) and b of shape (models, n_features)."""
+        n_features = self._models.b.shape[1]
+        W, b = self.flattened(self.parameters).tensor_split([-n_features], dim=1)
+        return W.unflatten(1, (-1, n_features)), b
 
 
 def make_gradient(models: PackedModels) -> SampledGradient:
@@ -174,9 +186,13 @@ class ElementwiseGradient(SampledGradient):
                         loss.add_(self._negated_G[i, j].square() * self._models.penalty)
         return loss
 
-    def weights(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """W of shape (models, n_hidden, n_features) and b of shape (models, n_features)."""
-        return self._W.permute(2, 0, 1), self._b.T
+    def flattened(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Tensors like `parameters` as rows, W row by row, then b: shape (models, size)."""
+        return tensors[0].T
+
+    def assign(self, tensors: Sequence[torch.Tensor], rows: torch.Tensor) -> None:
+        """Overwrite tensors like `parameters` with what `flattened` would return."""
+        tensors[0].copy_(rows.T)
 
 
 class MatrixGradient(SampledGradient):
@@ -245,10 +261,17 @@ class MatrixGradient(SampledGradient):
             loss.add_(interference * self._models.penalty)
         return loss
 
-    def weights(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """W of shape (models, n_hidden, n_features) and b of shape (models, n_features)."""
-        W, b = self.parameters
-        return W[:, : self._models.W.shape[1]], b
+    def flattened(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Tensors like `parameters` as rows, W row by row, then b: shape (models, size)."""
+        W, b = tensors
+        return torch.cat([W[:, : self._models.W.shape[1]].flatten(1), b], dim=1)
+
+    def assign(self, tensors: Sequence[torch.Tensor], rows: torch.Tensor) -> None:
+        """Overwrite tensors like `parameters` with what `flattened` would return."""
+        W, b = tensors
+        own_W, own_b = rows.tensor_split([-b.shape[1]], dim=1)
+        W[:, : self._models.W.shape[1]] = own_W.unflatten(1, (-1, b.shape[1]))
+        b.copy_(own_b)
 
 
 def _round_up(value: int, multiple: int) -> int:

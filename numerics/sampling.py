@@ -11,9 +11,20 @@ from ..model import check_density
 from .gated_sampling import GatedSampler, Layout
 from .random_words import DATA, batch_keys, mix64_, model_keys, stream_places
 
-__all__ = ["InputSampler", "make_sampler", "training_batch"]
+__all__ = ["InputSampler", "make_sampler", "training_batch", "uniform_scale"]
 
 Floats = NDArray[np.float64]
+
+
+def uniform_scale(density: Floats, dtype: torch.dtype) -> Floats:
+    """Return the factors of |v| that make it a value: on, if at most 1, of a feature.
+
+    |v| ≤ 2³¹ times a factor stays finite in `dtype`, and any v ≠ 0 lands above 1 where the density
+    is 0, so that such a feature is always off.
+    """
+    highest = torch.finfo(dtype).max * 2.0**-32
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.minimum(1 / (2.0**31 * density), highest))
 
 
 class InputSampler:
@@ -37,12 +48,7 @@ class InputSampler:
         n_pairs = layout.n_pairs
         device, dtype = layout.device, layout.dtype
         places = stream_places(n_features, n_pairs, device)
-        # |v| ≤ 2³¹ times this scale stays finite, and any v ≠ 0 lands above 1, so that a density
-        # of 0 is always off.
-        highest = torch.finfo(dtype).max * 2.0**-32
-        with np.errstate(divide="ignore"):
-            scale = np.minimum(1 / (2.0**31 * density), highest)
-        factors = torch.as_tensor(-scale, device=device).to(dtype)
+        factors = torch.as_tensor(-uniform_scale(density, dtype), device=device).to(dtype)
         if layout.features_first:
             shape = (n_features, n_models)
             self._places, self._factors = places[:, None, :], factors.T[:, :, None].contiguous()
@@ -54,7 +60,8 @@ class InputSampler:
         self._words = torch.empty((*shape, n_pairs), dtype=torch.int64, device=device)
         self._scratch = torch.empty_like(self._words)
         self._batch = torch.empty((*shape, 2 * n_pairs), dtype=dtype, device=device)
-        self._off = float(np.nextafter(-1, -2, dtype=np.float32))
+        one = np.float32(1) if dtype == torch.float32 else np.float64(1)
+        self._off = float(np.nextafter(-one, -2 * one))
 
     def draw_negated(self, keys: torch.Tensor) -> torch.Tensor:
         """Overwrite and return the buffer with −x of the batch of each key, shape (models,).

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 from ..features import FeatureDistribution, check_features
-from ..model import Activation, check_activation, check_penalty, check_sizes
+from ..model import check_activation, check_penalty, check_sizes
 from .arguments import broadcast_parameters
-from .optimizers import make_optimizer
+from .checkpoints import Checkpoint, configuration_of
+from .fused_engine import FusedEngine
 from .protocols import Protocol, resolve_protocol
-from .random_words import BIASES, DATA, WEIGHTS, batch_keys, model_keys, standard_normals
-from .sampled_gradient import (
-    ELEMENTWISE_FEATURES,
-    MATRIX_MODELS,
-    PackedModels,
-    SampledGradient,
-    make_gradient,
-)
-from .sampling import make_sampler
+from .torch_engine import TorchEngine
+from .training_plan import Engine, TrainingPlan
+from .training_run import carry_out
+from .training_state import TrainingState
 
 __all__ = ["DIVERGED_ABOVE", "TrainingResult", "train"]
 
@@ -37,14 +31,7 @@ Integers = NDArray[np.int64]
 DIVERGED_ABOVE = 100.0
 """A weight or bias beyond this counts as exploded: optima have entries of order 1."""
 
-# Entries of one array of inputs in a chunk. On a CPU, where more leaves the cache of a core and
-# fewer makes the threads wait for the interpreter lock between short calls (measured: 2^16 entries
-# are half as fast as 2^18 with two workers); on a GPU, such that the calls keep it busy.
-_CHUNK_ENTRIES_CPU = 1 << 18
-_CHUNK_ENTRIES_GPU = 1 << 27
-
-# Keys of this many steps are made in one go; between two blocks a chunk looks for cancellation.
-_KEY_BLOCK = 64
+_ENGINES: Final = ("auto", "fused", "torch")
 
 # Losses are recorded about this many times unless the caller says otherwise.
 _DEFAULT_RECORDS = 20
@@ -64,6 +51,14 @@ class TrainingResult:
         A sample, of a few hundred examples: judge trained models by `population_loss`.
     recorded_steps : ndarray of int64, shape (n_recorded,)
         Counted from 0; the first and the last step are among them.
+    W_history : ndarray of float64, shape (..., replicas, n_snapshots, n_hidden, n_features)
+    b_history : ndarray of float64, shape (..., replicas, n_snapshots, n_features)
+        Weights and biases after the numbers of updates that `record_weights` asked for.
+    weight_steps : ndarray of int64, shape (n_snapshots,)
+        Those numbers: 0 is the start, the protocol's number of steps is the end.
+    stopped_at : ndarray of int64, shape (..., replicas)
+        Updates that were made: fewer than the protocol's steps where a plateau ended training.
+        Losses of later steps are NaN, later weights those of the end.
     diverged : ndarray of bool, shape (..., replicas)
         A weight or bias is not finite or exceeds `DIVERGED_ABOVE` in absolute value. W and b of
         such a model are returned as they are.
@@ -75,44 +70,13 @@ class TrainingResult:
     b: Floats
     loss_history: Floats
     recorded_steps: Integers
+    W_history: Floats
+    b_history: Floats
+    weight_steps: Integers
+    stopped_at: Integers
     diverged: NDArray[np.bool_]
     protocol: Protocol
     seed: int
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """A validated request; model number g · replicas + k is replica k of grid point g."""
-
-    protocol: Protocol
-    activation: Activation
-    seed: int
-    replicas: int
-    n_hidden: int
-    features: FeatureDistribution
-    density: Floats
-    importance: Floats
-    penalty: Floats
-    model_index: Integers
-    initial: tuple[Floats, Floats] | None
-    recorded_steps: Integers
-    device: torch.device
-    dtype: torch.dtype
-
-    @property
-    def n_features(self) -> int:
-        return int(self.density.shape[-1])
-
-    @property
-    def n_models(self) -> int:
-        return len(self.density) * self.replicas
-
-
-@dataclass(frozen=True)
-class _Trained:
-    W: Floats
-    b: Floats
-    loss_history: Floats
 
 
 def train(
@@ -132,6 +96,10 @@ def train(
     model_index: ArrayLike | None = None,
     initial: tuple[ArrayLike, ArrayLike] | None = None,
     record_every: int | None = None,
+    record_weights: int | ArrayLike | None = None,
+    engine: str = "auto",
+    checkpoint: str | Path | None = None,
+    checkpoint_every: float = 60.0,
     chunk_size: int | None = None,
     workers: int | None = None,
     progress: bool = False,
@@ -171,6 +139,20 @@ def train(
         result.
     record_every : int, optional
         Steps between recorded losses; by default such that about 20 are recorded.
+    record_weights : int or array_like of int, optional
+        Record the weights every so many updates, and at the end; or after the given numbers of
+        updates, of 0 to the protocol's number of steps. Takes 8 (m + 1) n bytes per model and
+        recorded step, which have to fit into memory.
+    engine : {"auto", "fused", "torch"}
+        "fused" trains every model by itself in compiled code, on CPUs only; "torch" trains packs of
+        models by operations of torch, on any device. Both see the same starts and the same data,
+        and round differently. "auto" is "fused" on a CPU and "torch" elsewhere.
+    checkpoint : path, optional
+        A file that holds the state of training meanwhile and in the end. Where it exists, training
+        goes on from there, and gives to the last bit what it would have given in one go on the same
+        machine. A file that is anything else is refused and left as it is.
+    checkpoint_every : float
+        Seconds between two saves, above 0.
     chunk_size : int, optional
         Models that are computed together; by default what suits the device.
     workers : int, optional
@@ -186,8 +168,9 @@ def train(
     Raises
     ------
     ValueError
-        If a shape does not fit, a value is out of range, densities do not belong to `features`, or
-        a name is unknown.
+        If a shape does not fit, a value is out of range, densities do not belong to `features`, a
+        name is unknown, recorded weights do not fit into memory, or `checkpoint` is a file that is
+        damaged, belongs to another configuration, or is no checkpoint.
 
     Examples
     --------
@@ -216,7 +199,7 @@ def train(
             _check_integer(name, optional, at_least=1)
     parameters = broadcast_parameters(n_features, density, importance, features=features)
     grid = parameters.shape
-    plan = _Plan(
+    plan = TrainingPlan(
         protocol=chosen,
         activation=check_activation(activation),
         seed=int(seed),
@@ -229,177 +212,43 @@ def train(
         model_index=_model_index(model_index, grid),
         initial=_initial(initial, (*grid, replicas), n_hidden, n_features),
         recorded_steps=_recorded_steps(chosen.steps, record_every),
+        weight_steps=_weight_steps(chosen.steps, record_weights),
         device=_device(device),
         dtype=_dtype(dtype),
     )
-    trained = _train_all(plan, chunk_size, workers, progress)
-    return _result(plan, trained, grid)
+    _check_memory(plan)
+    name = _engine_name(engine, plan.device)
+    chosen_engine: Engine = FusedEngine(plan) if name == "fused" else TorchEngine(plan)
+    state = carry_out(
+        plan,
+        chosen_engine,
+        chunk_size=chunk_size,
+        workers=workers or (_available_cpus() if plan.device.type == "cpu" else 1),
+        progress=progress,
+        checkpoint=_checkpoint(plan, name, checkpoint, checkpoint_every),
+    )
+    return _result(plan, state, grid)
 
 
-def _result(plan: _Plan, trained: _Trained, grid: tuple[int, ...]) -> TrainingResult:
+def _result(plan: TrainingPlan, state: TrainingState, grid: tuple[int, ...]) -> TrainingResult:
+    n, m, shape = plan.n_features, plan.n_hidden, (*grid, plan.replicas)
+    final = state.parameters.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        bounded = (abs(trained.W).max(axis=(1, 2)) <= DIVERGED_ABOVE) & (
-            abs(trained.b).max(axis=1) <= DIVERGED_ABOVE
-        )
-    shape = (*grid, plan.replicas)
+        bounded = abs(final).max(axis=1) <= DIVERGED_ABOVE
+    n_snapshots = len(plan.weight_steps)
     return TrainingResult(
-        W=trained.W.reshape(*shape, plan.n_hidden, plan.n_features),
-        b=trained.b.reshape(*shape, plan.n_features),
-        loss_history=trained.loss_history.reshape(*shape, len(plan.recorded_steps)),
+        W=final[:, : m * n].reshape(*shape, m, n),
+        b=final[:, m * n :].reshape(*shape, n),
+        loss_history=state.losses.reshape(*shape, len(plan.recorded_steps)),
         recorded_steps=plan.recorded_steps,
+        W_history=state.snapshots[..., : m * n].reshape(*shape, n_snapshots, m, n),
+        b_history=state.snapshots[..., m * n :].reshape(*shape, n_snapshots, n),
+        weight_steps=plan.weight_steps,
+        stopped_at=state.stopped_at.reshape(shape),
         diverged=~bounded.reshape(shape),
         protocol=plan.protocol,
         seed=plan.seed,
     )
-
-
-def _train_all(
-    plan: _Plan, chunk_size: int | None, workers: int | None, progress: bool
-) -> _Trained:
-    """Train every chunk of models and put the results in order."""
-    on_cpu = plan.device.type == "cpu"
-    workers = workers or (_available_cpus() if on_cpu else 1)
-    size = chunk_size or _default_chunk_size(plan, workers)
-    n, m, total = plan.n_features, plan.n_hidden, plan.n_models
-    trained = _Trained(
-        W=np.empty((total, m, n)),
-        b=np.empty((total, n)),
-        loss_history=np.empty((total, len(plan.recorded_steps))),
-    )
-    cancelled = threading.Event()
-    lock = threading.Lock()
-    with tqdm(
-        total=total * plan.protocol.steps, disable=not progress, unit="step", unit_scale=True
-    ) as bar:
-
-        def advance(model_steps: int) -> None:
-            if cancelled.is_set():
-                raise _Cancelled
-            with lock:
-                bar.update(model_steps)
-
-        def run(first: int) -> None:
-            chunk = np.arange(first, min(first + size, total))
-            _train_chunk(plan, chunk, trained, advance)
-
-        _run_in_threads(run, range(0, total, size), workers, cancelled)
-    return trained
-
-
-class _Cancelled(Exception):
-    """Another chunk failed, or the user interrupted: this one's result is not wanted."""
-
-
-def _run_in_threads(
-    run: Callable[[int], None], items: range, workers: int, cancelled: threading.Event
-) -> None:
-    # Always in threads of their own, each with one intra-op thread: the cores are busy with other
-    # chunks, and the caller's setting must not change results.
-    with (
-        _restored_num_threads(),
-        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
-    ):
-        futures = [pool.submit(run, item) for item in items]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            cancelled.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-@contextmanager
-def _restored_num_threads() -> Iterator[None]:
-    # torch keeps the number per thread, but new threads inherit what was last set anywhere.
-    before = torch.get_num_threads()
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _train_chunk(
-    plan: _Plan, chunk: Integers, trained: _Trained, advance: Callable[[int], None]
-) -> None:
-    """Train the models with the numbers `chunk` and write them to `trained`."""
-    protocol = plan.protocol
-    wanted = len(chunk)
-    if plan.n_features > ELEMENTWISE_FEATURES and wanted < MATRIX_MODELS:
-        chunk = np.resize(chunk, MATRIX_MODELS)
-    points, copies = chunk // plan.replicas, chunk % plan.replicas
-    with torch.inference_mode():
-        gradient = make_gradient(_packed_models(plan, chunk))
-        optimizer = make_optimizer(gradient.parameters, protocol)
-        sampler = make_sampler(
-            plan.features,
-            plan.density[points],
-            protocol.batch_size,
-            features_first=gradient.features_first,
-            multiple=gradient.multiple,
-            device=plan.device,
-            dtype=plan.dtype,
-        )
-        data_keys = _keys(plan, points, copies, DATA)
-        record_at = {int(step): place for place, step in enumerate(plan.recorded_steps)}
-        for first in range(0, protocol.steps, _KEY_BLOCK):
-            steps = range(first, min(first + _KEY_BLOCK, protocol.steps))
-            keys = batch_keys(data_keys, torch.arange(steps.start, steps.stop, device=plan.device))
-            for step, key in zip(steps, keys, strict=True):
-                gradient.evaluate(sampler.draw_negated(key))
-                if step in record_at:
-                    losses = gradient.last_loss()[:wanted]
-                    trained.loss_history[chunk[:wanted], record_at[step]] = losses.cpu().numpy()
-                optimizer.step(gradient.gradients)
-            advance(wanted * len(steps))
-        _store(gradient, chunk[:wanted], trained)
-
-
-def _store(gradient: SampledGradient, chunk: Integers, trained: _Trained) -> None:
-    W, b = gradient.weights()
-    trained.W[chunk] = W[: len(chunk)].cpu().numpy()
-    trained.b[chunk] = b[: len(chunk)].cpu().numpy()
-
-
-def _packed_models(plan: _Plan, chunk: Integers) -> PackedModels:
-    points, copies = chunk // plan.replicas, chunk % plan.replicas
-    n, m, protocol = plan.n_features, plan.n_hidden, plan.protocol
-    if plan.initial is None:
-        W = standard_normals(_keys(plan, points, copies, WEIGHTS), m, n)
-        W = W * protocol.weight_init.standard_deviation(n, m)
-        b = standard_normals(_keys(plan, points, copies, BIASES), 1, n)[:, 0]
-        b = b * protocol.bias_init.standard_deviation(n, m)
-    else:
-        W, b = (values[chunk] for values in plan.initial)
-    penalty = plan.penalty[points]
-
-    def tensor(values: Floats) -> torch.Tensor:
-        return torch.as_tensor(values, device=plan.device).to(plan.dtype)
-
-    return PackedModels(
-        W=tensor(W),
-        b=tensor(b),
-        importance=tensor(plan.importance[points]),
-        penalty=tensor(penalty) if plan.penalty.any() else None,
-        activation=plan.activation,
-        batch_size=protocol.batch_size,
-        scale=1.0 if protocol.reduction == "sum" else 1.0 / n,
-    )
-
-
-def _keys(plan: _Plan, points: Integers, copies: Integers, stream: int) -> torch.Tensor:
-    index, replica = (
-        torch.as_tensor(values, device=plan.device) for values in (plan.model_index[points], copies)
-    )
-    return model_keys(plan.seed, index, replica, stream)
-
-
-def _default_chunk_size(plan: _Plan, workers: int) -> int:
-    entries = _CHUNK_ENTRIES_CPU if plan.device.type == "cpu" else _CHUNK_ENTRIES_GPU
-    most = max(1, entries // (plan.n_features * plan.protocol.batch_size))
-    # Chunks of equal size, as many as keep all workers busy to the end.
-    rounds = -(-plan.n_models // (most * workers))
-    return max(1, -(-plan.n_models // (rounds * workers)))
 
 
 def _available_cpus() -> int:
@@ -411,6 +260,62 @@ def _available_cpus() -> int:
 def _recorded_steps(steps: int, every: int | None) -> Integers:
     every = every or max(1, steps // _DEFAULT_RECORDS)
     return np.union1d(np.arange(0, steps, every), [steps - 1]).astype(np.int64)
+
+
+def _weight_steps(steps: int, wanted: int | ArrayLike | None) -> Integers:
+    if wanted is None:
+        return np.empty(0, dtype=np.int64)
+    values = np.asarray(wanted)
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"record_weights must be integers, got {wanted!r}")
+    if values.ndim == 0:
+        _check_integer("record_weights", int(values), at_least=1)
+        return np.union1d(np.arange(0, steps, int(values)), [steps]).astype(np.int64)
+    if ((values < 0) | (values > steps)).any():
+        raise ValueError(
+            f"record_weights must be numbers of updates from 0 to {steps}, the steps of the "
+            f"protocol, got {wanted!r}"
+        )
+    return np.unique(values).astype(np.int64)
+
+
+def _check_memory(plan: TrainingPlan) -> None:
+    needed = 8 * (plan.n_hidden + 1) * plan.n_features * plan.n_models * len(plan.weight_steps)
+    if needed > _physical_memory():
+        raise ValueError(
+            f"record_weights={len(plan.weight_steps)} steps of {plan.n_models} models take "
+            f"{needed / 1e9:.1f} GB, more than the {_physical_memory() / 1e9:.1f} GB of this "
+            f"machine; record fewer steps, or train the grid in parts with model_index"
+        )
+
+
+def _physical_memory() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+
+
+def _engine_name(engine: str, device: torch.device) -> str:
+    if engine not in _ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(_ENGINES)}, got {engine!r}")
+    if engine == "fused" and device.type != "cpu":
+        raise ValueError(
+            f"engine 'fused' runs on the CPU only, got device {str(device)!r}; use 'torch' or 'auto'"
+        )
+    if engine == "auto":
+        return "fused" if device.type == "cpu" else "torch"
+    return engine
+
+
+def _checkpoint(
+    plan: TrainingPlan, engine: str, path: str | Path | None, every: float
+) -> Checkpoint | None:
+    if not 0 < every < math.inf:
+        raise ValueError(f"checkpoint_every must be a finite number above 0, got {every!r}")
+    if path is None:
+        return None
+    return Checkpoint(Path(path), configuration_of(plan, engine), every)
 
 
 def _check_integer(name: str, value: int, at_least: int | None) -> None:
