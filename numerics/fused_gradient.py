@@ -217,7 +217,7 @@ def _add_block_of_pair(
             squares1 = multiply_add(error1, error1, squares1)
             squares2 = multiply_add(error2, error2, squares2)
     add_totals(scratch.gradient, 0, add(forth1, back1), add(forth2, back2), db1, db2)
-    return importance[0] * total(squares1) + importance[1] * total(squares2)
+    return float(importance[0] * total(squares1) + importance[1] * total(squares2))
 
 
 @compiled_on_borrowed
@@ -319,4 +319,4 @@ def _add_penalty(gradient: Any, W: Any, n: int, penalty: Any, scale: Any) -> flo
         interference -= square * square
         for a in range(m):
             gradient[a * n + j] -= factor * square * W[a * n + j]
-    return penalty * interference
+    return float(penalty * interference)

@@ -167,7 +167,7 @@ def _is_plateau(state: TrainingState, job: Job, model: int, step: int, loss: flo
         state.best_loss[model], state.stale[model] = mean, 0
     else:
         state.stale[model] += 1
-    return state.stale[model] >= job.patience
+    return bool(state.stale[model] >= job.patience)
 
 
 @compiled_on_borrowed

@@ -164,7 +164,7 @@ def _fill_plain(halves: Any, scale: Any, block: Any, place: int) -> bool:
         values = magnitudes(halves, l, scale)
         sums = add(sums, values)
         store(block, place + l, values)
-    return is_above(sums, zero) > 0
+    return bool(is_above(sums, zero) > 0)
 
 
 @compiled_on_borrowed
@@ -203,7 +203,7 @@ def _fill_gated(
 
 
 @compiled_on_borrowed
-def _quantile(cells: CellTables, u: float) -> float:
+def _quantile(cells: CellTables, u: float) -> Any:
     """Return x with P(x) = u: `Quantile` of one number."""
     cell, end = 0, len(cells.slope)
     while end - cell > 1:
@@ -222,7 +222,7 @@ def _quantile(cells: CellTables, u: float) -> float:
 
 
 @compiled_on_borrowed
-def _horner(coefficients: Any, x: float) -> float:
+def _horner(coefficients: Any, x: float) -> Any:
     total = coefficients[-1]
     for k in range(len(coefficients) - 2, -1, -1):
         total = total * x + coefficients[k]

@@ -12,7 +12,8 @@ rounded once where the machine has a fused operation.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
@@ -37,11 +38,13 @@ __all__ = [
 
 LANES: Final = 16
 
+Generator = Callable[..., Any]
+
 _CONTRACT = ("contract",)
 _I32 = ir.IntType(32)
 
 
-class _LanesType(types.Type):  # type: ignore[misc]
+class _LanesType(types.Type):
     """The type of a vector of `LANES` numbers."""
 
     def __init__(self, dtype: Any) -> None:
@@ -50,10 +53,10 @@ class _LanesType(types.Type):  # type: ignore[misc]
 
 
 @register_model(_LanesType)
-class _LanesModel(models.PrimitiveModel):  # type: ignore[misc]
+class _LanesModel(models.PrimitiveModel):
     def __init__(self, manager: Any, kind: Any) -> None:
         element = manager.lookup(kind.dtype).get_value_type()
-        super().__init__(manager, kind, ir.VectorType(element, LANES))
+        super().__init__(manager, kind, ir.VectorType(element, LANES))  # type: ignore[no-untyped-call]
 
 
 def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
@@ -87,17 +90,23 @@ def _splat(builder: Any, scalar: Any) -> Any:
     return _shuffled(builder, first, empty, [0] * LANES)
 
 
-@intrinsic  # type: ignore[misc]
+def _operation(typing: Generator) -> Generator:
+    """Make an operation of compiled functions from its types and the instructions it stands for."""
+    return cast(Generator, intrinsic(typing))
+
+
+@_operation
 def load(typing: Any, array: Any, index: Any) -> Any:
     """Return `LANES` numbers of a one-dimensional array, from `index` on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return _load(context, builder, signature.args[0], *arguments, LANES)
+        array, place = arguments
+        return _load(context, builder, signature.args[0], array, place, LANES)
 
     return _LanesType(array.dtype)(array, types.intp), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def store(typing: Any, array: Any, index: Any, lanes: Any) -> Any:
     """Write a vector to a one-dimensional array, from `index` on."""
 
@@ -108,7 +117,7 @@ def store(typing: Any, array: Any, index: Any, lanes: Any) -> Any:
     return types.void(array, types.intp, lanes), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def splat(typing: Any, scalar: Any) -> Any:
     """Return a vector with the same number in every lane."""
 
@@ -118,7 +127,7 @@ def splat(typing: Any, scalar: Any) -> Any:
     return _LanesType(scalar)(scalar), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def spread(typing: Any, array: Any, index: Any) -> Any:
     """Return a vector with entry `index` of an array in every lane."""
 
@@ -129,7 +138,7 @@ def spread(typing: Any, array: Any, index: Any) -> Any:
     return _LanesType(array.dtype)(array, types.intp), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def add(typing: Any, first: Any, second: Any) -> Any:
     """Return first + second, lane by lane."""
 
@@ -139,7 +148,7 @@ def add(typing: Any, first: Any, second: Any) -> Any:
     return first(first, second), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def subtract(typing: Any, first: Any, second: Any) -> Any:
     """Return first − second, lane by lane."""
 
@@ -149,7 +158,7 @@ def subtract(typing: Any, first: Any, second: Any) -> Any:
     return first(first, second), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def multiply(typing: Any, first: Any, second: Any) -> Any:
     """Return first · second, lane by lane."""
 
@@ -159,7 +168,7 @@ def multiply(typing: Any, first: Any, second: Any) -> Any:
     return first(first, second), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def multiply_add(typing: Any, first: Any, second: Any, third: Any) -> Any:
     """Return first · second + third, lane by lane."""
 
@@ -170,7 +179,7 @@ def multiply_add(typing: Any, first: Any, second: Any, third: Any) -> Any:
     return first(first, second, third), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def keep_above(typing: Any, value: Any, decides: Any, bound: Any) -> Any:
     """Return `value` where `decides` is above `bound`, and 0 elsewhere."""
 
@@ -182,7 +191,7 @@ def keep_above(typing: Any, value: Any, decides: Any, bound: Any) -> Any:
     return value(value, decides, bound), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def is_above(typing: Any, lanes: Any, bound: Any) -> Any:
     """Return an integer with one bit for each lane, set where it is above `bound`."""
 
@@ -194,7 +203,7 @@ def is_above(typing: Any, lanes: Any, bound: Any) -> Any:
     return types.int64(lanes, bound), generate
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def magnitudes(typing: Any, integers: Any, index: Any, scale: Any) -> Any:
     """Return |v| · scale for `LANES` int32 of an array, or 0 where that exceeds 1.
 
@@ -221,7 +230,7 @@ def _halves_added(builder: Any, vector: Any) -> Any:
     return builder.fadd(low, high)
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def total(typing: Any, lanes: Any) -> Any:
     """Return the sum over all lanes."""
 
@@ -248,7 +257,7 @@ def _paired(builder: Any, first: Any, second: Any, width: int) -> Any:
     )
 
 
-@intrinsic  # type: ignore[misc]
+@_operation
 def add_totals(typing: Any, array: Any, index: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
     """Add the sums over all lanes of a, b, c and d to four entries of an array, from `index` on.
 

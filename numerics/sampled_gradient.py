@@ -97,7 +97,7 @@ class SampledGradient(ABC):
         """W of shape (models, n_hidden, n_features) and b of shape (models, n_features)."""
         n_features = self._models.b.shape[1]
         W, b = self.flattened(self.parameters).tensor_split([-n_features], dim=1)
-        return W.unflatten(1, (-1, n_features)), b
+        return W.reshape(len(W), -1, n_features), b
 
 
 def make_gradient(models: PackedModels) -> SampledGradient:
@@ -270,7 +270,7 @@ class MatrixGradient(SampledGradient):
         """Overwrite tensors like `parameters` with what `flattened` would return."""
         W, b = tensors
         own_W, own_b = rows.tensor_split([-b.shape[1]], dim=1)
-        W[:, : self._models.W.shape[1]] = own_W.unflatten(1, (-1, b.shape[1]))
+        W[:, : self._models.W.shape[1]] = own_W.reshape(len(b), -1, b.shape[1])
         b.copy_(own_b)
 
 

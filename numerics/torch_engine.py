@@ -159,7 +159,7 @@ class _Pack:
 
         rows = tensor(parameters)
         return PackedModels(
-            W=rows[:, :-n].unflatten(1, (-1, n)),
+            W=rows[:, :-n].reshape(len(rows), -1, n),
             b=rows[:, -n:],
             importance=tensor(plan.importance[points]),
             penalty=tensor(penalty) if plan.penalty.any() else None,
