@@ -249,6 +249,29 @@ def _quantile(draws: Floats, level: float) -> Floats:
     return np.array(quantiles).reshape(draws.shape[1:])
 
 
+GAP_LABELS = {
+    "approximation_gap": "theory's closed forms",
+    "optimization_gap": "best replica",
+    "basin_gap": "replica, local minimum",
+    "protocol_gap": "replica, not converged",
+}
+
+
+def relative_gaps(dataset: xr.Dataset) -> dict[str, Floats]:
+    """Return the gaps of a dataset relative to the exact optimum, by the names of `GAP_LABELS`.
+
+    NaN where the optimum's loss is 0: where nothing is ever on all losses are 0, and no gap is
+    relative to anything. Infinite or NaN where a replica diverged. The last two have one entry
+    per replica.
+    """
+    optimum = np.where(dataset["optimum_loss"] > 0, dataset["optimum_loss"], np.nan)
+    return {
+        name: dataset[name].values
+        / optimum.reshape(optimum.shape + (1,) * (dataset[name].ndim - 2))
+        for name in GAP_LABELS
+    }
+
+
 def _with_interval(row: xr.Dataset, name: str) -> str:
     value, low, high = (float(row[name + suffix]) for suffix in ("", "_low", "_high"))
     return f"{value:.4f} [{low:.4f}, {high:.4f}]" if np.isfinite(value) else "-"
@@ -284,21 +307,13 @@ def summarize(dataset: xr.Dataset, compared: xr.Dataset) -> str:
         "",
         "Where the loss goes, relative to the exact optimum (median, 90 %, largest)",
     ]
-    # Where nothing is ever on all losses are 0, and no gap is relative to anything.
-    optimum = np.where(dataset["optimum_loss"] > 0, dataset["optimum_loss"], np.nan)
-    for label, name, over_replicas in (
-        ("theory's closed forms", "approximation_gap", False),
-        ("best replica", "optimization_gap", False),
-        ("replica, local minimum", "basin_gap", True),
-        ("replica, not converged", "protocol_gap", True),
-    ):
-        gap = dataset[name].values / (optimum[..., np.newaxis] if over_replicas else optimum)
-        gap = gap[np.isfinite(gap)]
+    gaps = relative_gaps(dataset)
+    for name, label in GAP_LABELS.items():
+        gap = gaps[name][np.isfinite(gaps[name])]
         quantiles = [np.quantile(gap, q) for q in (0.5, 0.9, 1.0)] if gap.size else []
         numbers = "  ".join(f"{quantile:10.3e}" for quantile in quantiles)
         lines.append(f"  {label:<24} {numbers or '-'}")
-    excess = dataset["optimization_gap"].values / optimum
-    excess = excess[~np.isnan(excess)]
+    excess = gaps["optimization_gap"][~np.isnan(gaps["optimization_gap"])]
     for percent in (1, 0.1) if excess.size else ():
         share = (excess <= percent / 100).mean()
         lines.append(f"  points where the best replica is within {percent} %: {share:.4f}")

@@ -63,7 +63,7 @@ def is_geometric(values: Floats) -> bool:
     return bool(np.allclose(ratios, ratios[0], rtol=1e-6))
 
 
-def _cell_edges(values: Floats, logarithmic: bool) -> Floats:
+def cell_edges(values: Floats, logarithmic: bool) -> Floats:
     """Edges of the cells around grid values; the outer cells are as wide as their neighbors."""
     x = np.log(values) if logarithmic else values
     if len(x) == 1:
@@ -99,12 +99,23 @@ def boundary_curve(
     return (value, free) if solved_for_r else (free, value)
 
 
+def exact_penalty(settings: dict[str, Any]) -> sympy.Rational:
+    """Return the penalty of stored settings as the short decimal that it was given as.
+
+    Examples
+    --------
+    >>> exact_penalty({"penalty": 0.1})
+    1/10
+    """
+    return sympy.Rational(repr(float(settings["penalty"])))
+
+
 def boundaries_of(settings: dict[str, Any]) -> tuple[PhaseBoundary, ...]:
     """Return the closed-form boundaries of the model that stored settings describe."""
     return boundaries(
         candidates(settings["n_features"], settings["n_hidden"]),
         activation=settings["activation"],
-        penalty=sympy.Rational(settings["penalty"]),
+        penalty=exact_penalty(settings),
         features=features_of(settings),
     )
 
@@ -144,7 +155,7 @@ def prepare_axes(ax: Axes, dataset: xr.Dataset) -> tuple[Floats, Floats]:
     density = dataset["density"].values
     importance = dataset["importance"].values
     log_x, log_y = is_geometric(importance), is_geometric(density)
-    x, y = _cell_edges(importance, log_x), _cell_edges(density, log_y)
+    x, y = cell_edges(importance, log_x), cell_edges(density, log_y)
     ax.set_xscale("log" if log_x else "linear")
     ax.set_yscale("log" if log_y else "linear")
     for axis, logarithmic in ((ax.xaxis, log_x), (ax.yaxis, log_y)):

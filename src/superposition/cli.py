@@ -1,4 +1,4 @@
-"""The command line: ``superposition derive | minimize | train | phase-diagram | verify``."""
+"""The command line: ``superposition derive | minimize | train | phase-diagram | report | verify``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from . import __version__
 from .commands.derive import derive
 from .commands.models import minimize, train
 from .commands.phase_diagram import phase_diagram
+from .commands.report import report
 from .commands.verify import verify
 
 __all__ = ["cli", "main"]
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for _command in (derive, minimize, train, phase_diagram, verify):
+for _command in (derive, minimize, train, phase_diagram, report, verify):
     cli.add_command(_command)
 
 
