@@ -96,6 +96,12 @@ def _level(k: int, g: float, e: Interval) -> Interval:
 
 
 @compiled
+def _is_empty(piece: int, g: float, e: Interval) -> bool:
+    """Tell whether no y belongs to a piece, or next to none: leaving it out lowers the bound."""
+    return (piece == CUT and g == 0.0) or (piece == CROSSING and e[0] <= 0.0 <= e[1])
+
+
+@compiled
 def _average(piece: int, excess: bool, g: float, e: Interval, y: Interval) -> Interval:
     return _excess(piece, g, e, y) if excess else _shortfall(piece, g, e, y)
 
@@ -107,7 +113,7 @@ def _at_point(excess: bool, g: float, e: Interval, y: float) -> Interval:
     for piece in range(4):
         if piece < ABOVE and y > _level(piece, g, e)[1]:
             continue
-        if not (piece == CROSSING and e[0] <= 0.0 <= e[1]):
+        if not _is_empty(piece, g, e):
             value = _average(piece, excess, g, e, exactly(y))
             lower, upper = min(lower, value[0]), max(upper, value[1])
         if piece < ABOVE and y <= _level(piece, g, e)[0]:
@@ -129,7 +135,7 @@ def _own_on(corner: Corner, other: Interval, excess: bool) -> Interval:
             above = positive_part(subtract(exactly(b), _level(piece, g, e)), c)
             start, end = (start, above[0]) if c > 0.0 else (above[1], end)
         first, second, half = gauss_pair(start, end)
-        if half[1] <= 0.0 or (piece == CROSSING and e[0] <= 0.0 <= e[1]):
+        if half[1] <= 0.0 or _is_empty(piece, g, e):
             continue
         for t in (first, second):
             y = add(exactly(b), multiply(exactly(c), t))

@@ -65,7 +65,9 @@ def _rotate(matrix: Floats, p: int, q: int) -> None:
 @compiled
 def least_eigenvalue(matrix: Floats, rotated: Floats) -> float:
     """Approximate the least eigenvalue by four sweeps of rotations."""
-    rotated[:] = matrix
+    for i in range(SIZE):
+        for j in range(SIZE):
+            rotated[i, j] = matrix[i, j]
     for _ in range(4):
         for p in range(SIZE - 1):
             for q in range(p + 1, SIZE):

@@ -68,6 +68,12 @@ def _meets_core(box: Enclosures, cores: Enclosures, entered: Enclosures) -> tupl
 
 
 @compiled
+def _copy(box: Enclosures, room: Enclosures) -> None:
+    for k in range(4):
+        room[k, 0], room[k, 1] = box[k, 0], box[k, 1]
+
+
+@compiled
 def _is_copy(box: Enclosures) -> bool:
     """Tell whether |W₂| > |W₁| in all of the box."""
     return square((box[0, 0], box[0, 1]))[1] < square((box[1, 0], box[1, 1]))[0]
@@ -123,14 +129,14 @@ def next_generation(
         if kind == EMPTY or lower > known:
             continue
         if lower >= tight:
-            kept[n_kept] = box
+            _copy(box, kept[n_kept])
             kept_bounds[n_kept] = lower
             n_kept += 1
             continue
         if along < 0:
             along, at = split, 0.5 * (box[split, 0] + box[split, 1])
         for side in range(2):
-            children[n_children] = box
+            _copy(box, children[n_children])
             children[n_children, along, 1 - side] = at
             child_bounds[n_children] = lower
             n_children += 1
