@@ -46,7 +46,6 @@ def compiled_on_borrowed(function: Function) -> Function:
             "error_model": "numpy",
             "_nrt": False,
             "forceinline": True,
-            "no_cpython_wrapper": True,
             "no_cfunc_wrapper": True,
         },
     )

@@ -13,7 +13,7 @@ from .fused_training import Job, advance_models, optimizer_code, step_constants,
 from .lane_inputs import input_tables
 from .random_words import DATA
 from .training_plan import TrainingPlan, keys_of
-from .training_state import TrainingState
+from .training_state import TrainingState, fill_snapshots
 
 __all__ = ["FusedEngine"]
 
@@ -21,6 +21,9 @@ Integers = NDArray[np.int64]
 
 # One call of compiled code cannot be interrupted: about this many seconds' work.
 _SECONDS_OF_A_CALL: Final = 0.05
+
+# And at most so many steps, whose learning rates are listed for all chunks at once.
+_STEPS_OF_A_CALL: Final = 1 << 12
 
 # Chunks per worker, such that all of them end at about the same time.
 _CHUNKS_PER_WORKER: Final = 8
@@ -36,10 +39,7 @@ class FusedEngine:
 
     def __init__(self, plan: TrainingPlan) -> None:
         self._plan = plan
-        steps = plan.protocol.steps
-        self._table = step_table(plan.protocol)
-        self._loss_places = _places(plan.recorded_steps, steps)
-        self._snapshot_places = _places(plan.weight_steps, steps + 1)
+        self._tables: dict[int, NDArray[np.float64]] = {}
 
     def chunk_size(self, workers: int) -> int:
         """How many models to hand over at once when there are so many workers."""
@@ -54,28 +54,45 @@ class FusedEngine:
         n_streams = tables.gates.n_streams
         scratch = new_scratch(plan.n_features, plan.n_hidden, n_streams, plan.number)
         cost = self._seconds_of_a_step() * max(1, len(models))
-        limit = max(1, int(_SECONDS_OF_A_CALL / cost))
-        advance_models(state, tables, self._job(models, points), scratch, limit)
+        limit = min(_STEPS_OF_A_CALL, max(1, int(_SECONDS_OF_A_CALL / cost)))
+        done = state.steps_done
+        steps = range(done.min(initial=0), min(done.max(initial=0) + limit, plan.protocol.steps))
+        advance_models(state, tables, self._job(models, points, steps), scratch, limit)
+        fill_snapshots(state, plan.weight_steps)
 
-    def _job(self, models: Integers, points: Integers) -> Job:
+    def _job(self, models: Integers, points: Integers, steps: range) -> Job:
         plan, number = self._plan, self._plan.number
         plateau = plan.protocol.plateau
         bound = 0.0 if plan.activation == "relu" else -np.inf
         return Job(
             keys=keys_of(plan, models, DATA).numpy().view(np.uint64),
-            importance=plan.importance[points].astype(number),
+            importance=np.ascontiguousarray(plan.importance[points], dtype=number),
             penalty=plan.penalty[points].astype(number),
             batch_size=plan.protocol.batch_size,
             optimizer=optimizer_code(plan.protocol),
             constants=np.array(step_constants(plan.protocol, plan.scale), dtype=number),
             bound=np.array([bound], dtype=number),
-            table=self._table,
-            loss_places=self._loss_places,
-            snapshot_places=self._snapshot_places,
+            steps=plan.protocol.steps,
+            first_step=steps.start,
+            table=self._table(steps),
+            loss_places=_places(plan.recorded_steps, steps),
+            snapshot_places=_places(plan.weight_steps, steps),
             window=plateau.window if plateau else 0,
             patience=plateau.patience if plateau else 0,
             improvement=plateau.improvement if plateau else 0.0,
         )
+
+    def _table(self, steps: range) -> NDArray[np.float64]:
+        """Return the rows of `step_table`, which all chunks share."""
+        size = _STEPS_OF_A_CALL
+        first = steps.start // size
+        for block in range(first, -(-steps.stop // size)):
+            if block not in self._tables:
+                whole = range(block * size, min((block + 1) * size, self._plan.protocol.steps))
+                self._tables[block] = step_table(self._plan.protocol, whole)
+        blocks = [self._tables[k] for k in range(first, -(-steps.stop // size))]
+        rows = np.concatenate([np.empty((0, 3)), *blocks])
+        return rows[steps.start - first * size : steps.stop - first * size]
 
     def _seconds_of_a_step(self) -> float:
         # A rough model of the cost: fixed, one per input, one per product. Measured on one core at
@@ -84,7 +101,9 @@ class FusedEngine:
         return 4e-8 + self._plan.protocol.batch_size * (4e-10 * n + 1.2e-10 * n * m)
 
 
-def _places(steps: Integers, count: int) -> Integers:
-    places = np.full(count, -1, dtype=np.int64)
-    places[steps] = np.arange(len(steps))
+def _places(wanted: Integers, steps: range) -> Integers:
+    """Return for each step its place among those that are wanted, or −1."""
+    places = np.full(len(steps), -1, dtype=np.int64)
+    inside = np.flatnonzero((wanted >= steps.start) & (wanted < steps.stop))
+    places[wanted[inside] - steps.start] = inside
     return places

@@ -35,12 +35,16 @@ class Job(NamedTuple):
         The optimizer's momentum or β₁, its α or β₂, and the factor of the objective.
     bound : ndarray of the dtype of training, shape (1,)
         Above it, an output is not clipped.
-    table : ndarray of float64, shape (steps, 3)
+    steps : int
+        Of the protocol.
+    first_step : int
+        Which step the first row of the following arrays is about.
+    table : ndarray of float64, shape (rows, 3)
         As `step_table` makes it.
-    loss_places : ndarray of int64, shape (steps,)
+    loss_places : ndarray of int64, shape (rows,)
         Where the loss of a step is recorded, or −1.
-    snapshot_places : ndarray of int64, shape (steps + 1,)
-        Where the weights after so many updates are recorded, or −1.
+    snapshot_places : ndarray of int64, shape (rows,)
+        Where the weights before a step are recorded, or −1.
     window, patience : int
         Of the plateau that ends training; a window of 0 steps is none.
     improvement : float
@@ -53,6 +57,8 @@ class Job(NamedTuple):
     optimizer: int
     constants: NDArray[Any]
     bound: NDArray[Any]
+    steps: int
+    first_step: int
     table: NDArray[np.float64]
     loss_places: NDArray[np.int64]
     snapshot_places: NDArray[np.int64]
@@ -66,14 +72,14 @@ def optimizer_code(protocol: Protocol) -> int:
     return _CODES[protocol.optimizer]
 
 
-def step_table(protocol: Protocol) -> NDArray[np.float64]:
+def step_table(protocol: Protocol, steps: range) -> NDArray[np.float64]:
     """Return for each step the factor of the weights, the learning rate and eps.
 
     Adam's averages are kept without their factors 1 − β and corrections, which join the rate and
     eps: see `optimizers`.
     """
     rows = []
-    for step in range(protocol.steps):
+    for step in steps:
         rate, eps = protocol.learning_rate_at(step), protocol.eps
         decay = 1 - rate * protocol.weight_decay
         if _CODES[protocol.optimizer] == _ADAM:
@@ -82,7 +88,7 @@ def step_table(protocol: Protocol) -> NDArray[np.float64]:
             scale2 = math.sqrt((1 - beta2) / (1 - beta2 ** (step + 1)))
             rate, eps = rate * scale1 / scale2, eps / scale2
         rows.append((decay, rate, eps))
-    return np.array(rows)
+    return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
 
 def step_constants(protocol: Protocol, scale: float) -> tuple[float, float, float]:
@@ -105,16 +111,12 @@ def advance_models(
 def _advance(
     state: TrainingState, tables: InputTables, job: Job, scratch: Scratch, model: int, limit: int
 ) -> None:
-    steps = len(job.table)
     parameters, first, second = state.parameters[model], state.first[model], state.second[model]
     importance, penalty = job.importance[model], job.penalty[model]
-    start = state.steps_done[model]
-    if start == steps:
-        return
-    end = min(start + limit, steps)
-    for step in range(start, end):
-        _keep_snapshot(state, job, model, step)
-        wants_loss = job.window > 0 or job.loss_places[step] >= 0
+    for step in range(state.steps_done[model], min(state.steps_done[model] + limit, job.steps)):
+        row = step - job.first_step
+        place = job.loss_places[row]
+        _keep_snapshot(state, model, job.snapshot_places[row])
         loss = evaluate(
             scratch,
             tables,
@@ -126,30 +128,19 @@ def _advance(
             penalty,
             job.constants[2],
             job.bound[0],
-            wants_loss,
+            job.window > 0 or place >= 0,
         )
-        if job.loss_places[step] >= 0:
-            state.losses[model, job.loss_places[step]] = loss
-        _update(job, step, parameters, scratch.gradient, first, second)
-        if job.window > 0 and _is_plateau(state, job, model, step, loss):
-            _finish(state, job, model, step + 1)
+        if place >= 0:
+            state.losses[model, place] = loss
+        _update(job, row, parameters, scratch.gradient, first, second)
+        state.steps_done[model] = step + 1
+        if step + 1 == job.steps or (job.window > 0 and _is_plateau(state, job, model, step, loss)):
+            state.steps_done[model], state.stopped_at[model] = job.steps, step + 1
             return
-    state.steps_done[model] = end
-    if end == steps:
-        _finish(state, job, model, steps)
 
 
 @compiled_on_borrowed
-def _finish(state: TrainingState, job: Job, model: int, updates: int) -> None:
-    steps = len(job.table)
-    state.steps_done[model], state.stopped_at[model] = steps, updates
-    for step in range(updates, steps + 1):
-        _keep_snapshot(state, job, model, step)
-
-
-@compiled_on_borrowed
-def _keep_snapshot(state: TrainingState, job: Job, model: int, step: int) -> None:
-    place = job.snapshot_places[step]
+def _keep_snapshot(state: TrainingState, model: int, place: int) -> None:
     if place >= 0:
         for k in range(state.parameters.shape[1]):
             state.snapshots[model, place, k] = state.parameters[model, k]
@@ -171,9 +162,9 @@ def _is_plateau(state: TrainingState, job: Job, model: int, step: int, loss: flo
 
 
 @compiled_on_borrowed
-def _update(job: Job, step: int, parameters: Any, gradient: Any, first: Any, second: Any) -> None:
+def _update(job: Job, row: int, parameters: Any, gradient: Any, first: Any, second: Any) -> None:
     kind = parameters.dtype.type
-    decay, rate, eps = kind(job.table[step, 0]), kind(job.table[step, 1]), kind(job.table[step, 2])
+    decay, rate, eps = kind(job.table[row, 0]), kind(job.table[row, 1]), kind(job.table[row, 2])
     if decay != 1:
         for k in range(len(parameters)):
             parameters[k] *= decay

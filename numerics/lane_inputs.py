@@ -63,6 +63,8 @@ class InputTables(NamedTuple):
 
 def input_tables(features: FeatureDistribution, density: Floats, dtype: torch.dtype) -> InputTables:
     """Return the tables of a distribution, for densities of shape (models, n_features)."""
+    # Another order of the entries in memory is another type, and would be compiled anew.
+    density = np.ascontiguousarray(density)
     values = features.values
     is_plain = features.is_independent(density.shape[1]) and values.is_uniform
     number = np.float32 if dtype == torch.float32 else np.float64

@@ -20,7 +20,7 @@ from .sampled_gradient import (
 )
 from .sampling import make_sampler
 from .training_plan import TrainingPlan, keys_of
-from .training_state import TrainingState
+from .training_state import TrainingState, fill_snapshots
 
 __all__ = ["TorchEngine"]
 
@@ -72,6 +72,7 @@ class TorchEngine:
                     pack = _Pack(self._plan, models[rows], state.take(rows))
                     self._train(pack, range(done, done + _STRETCH), check)
                     state.put(rows, pack.state)
+        fill_snapshots(state, self._plan.weight_steps)
 
     def _train(self, pack: _Pack, stretch: range, check: Callable[[], None]) -> None:
         end = min(stretch.stop, self._plan.protocol.steps)
@@ -84,7 +85,7 @@ class TorchEngine:
                 return
         pack.keep(pack.running, end)
         if end == self._plan.protocol.steps:
-            self._finish(pack, pack.running.copy(), end)
+            self._finish(pack, pack.running, end)
 
     def _make_step(self, pack: _Pack, step: int, key: torch.Tensor) -> None:
         plateau, running = self._plan.protocol.plateau, pack.running
@@ -104,13 +105,9 @@ class TorchEngine:
 
     def _finish(self, pack: _Pack, models: Flags, updates: int) -> None:
         """Close the books of models whose weights have been kept."""
-        state = pack.state
-        state.steps_done[models] = self._plan.protocol.steps
-        state.stopped_at[models] = updates
-        for step, place in self._snapshot_places.items():
-            if step >= updates:
-                state.snapshots[models, place] = state.parameters[models]
-        pack.running &= ~models
+        pack.state.steps_done[models] = self._plan.protocol.steps
+        pack.state.stopped_at[models] = updates
+        pack.running = pack.running & ~models
 
 
 def _note_losses(plateau: Plateau, state: TrainingState, losses: Floats, step: int) -> Flags:

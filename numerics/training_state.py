@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TrainingState", "new_state"]
+__all__ = ["TrainingState", "fill_snapshots", "new_state"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -72,3 +72,10 @@ def new_state(parameters: NDArray[Any], n_recorded: int, n_snapshots: int) -> Tr
         losses=np.full((n_models, n_recorded), np.nan),
         snapshots=np.zeros((n_models, n_snapshots, size)),
     )
+
+
+def fill_snapshots(state: TrainingState, weight_steps: Integers) -> None:
+    """Let models that are finished have their last weights in all snapshots from then on."""
+    for k, step in enumerate(weight_steps):
+        over = (state.stopped_at > 0) & (state.stopped_at <= step)
+        state.snapshots[over, k] = state.parameters[over]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from superposition.numerics.optimizers import make_optimizer
 from superposition.numerics.protocols import (
     PROTOCOLS,
     Normal,
-    OptimizerName,
     Protocol,
     XavierNormal,
     Zero,
@@ -45,7 +45,9 @@ BRIEF = Protocol(
     schedule="cosine",
     bias_init=Normal(0.3),
 )
+GOOD: dict[str, Any] = {"density": 0.5, "importance": [1, 1], "protocol": BRIEF}
 AT_START = replace(BRIEF, optimizer="sgd", learning_rate=1e-300, steps=1)
+ENGINES = ["fused", "torch"]
 SIZES = [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2), (7, 2), (20, 5)]
 
 
@@ -205,34 +207,34 @@ def test_optimizers_step_as_those_of_torch(case: str) -> None:
 
 def start_of(n: int, m: int, protocol: Protocol, **options: Any) -> TrainingResult:
     """Weights as initialized: one step at a learning rate that changes no float."""
-    at_start = replace(protocol, optimizer="sgd", learning_rate=1e-300, steps=1, weight_decay=0)
+    at_start = replace(
+        protocol, optimizer="sgd", learning_rate=1e-300, steps=1, weight_decay=0, warmup=0
+    )
     return train(n, m, protocol=at_start, **options)
 
 
 def plain_training(
+    case: str,
     protocol: Protocol,
     W: Floats,
     b: Floats,
     density: Floats,
     importance: Floats,
     penalty: float,
+    activation: str,
     **place: Any,
 ) -> tuple[Floats, Floats, list[float]]:
     """One model with autograd and torch.optim, on the data that `train` says it uses."""
+    options, kind = OPTIMIZERS[case]
     parameters = [torch.from_numpy(values.copy()).requires_grad_() for values in (W, b)]
     weights = torch.from_numpy(importance)
-    kind: Any = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "rmsprop": torch.optim.RMSprop}
-    kind = kind.get(protocol.optimizer, torch.optim.AdamW)
-    options = {} if protocol.optimizer == "sgd" else {"eps": protocol.eps}
-    if protocol.optimizer == "adamw":
-        options["weight_decay"] = protocol.weight_decay
     optimizer = kind(parameters, lr=protocol.learning_rate, **options)
     losses = []
     for step in range(protocol.steps):
         for group in optimizer.param_groups:
             group["lr"] = protocol.learning_rate_at(step)
         x = torch.from_numpy(training_batch(density, protocol.batch_size, step=step, **place))
-        loss = autograd_loss(parameters[0], parameters[1], x, weights, penalty, "relu")
+        loss = autograd_loss(parameters[0], parameters[1], x, weights, penalty, activation)
         losses.append(float(loss.detach()))
         scaled = loss / len(density) if protocol.reduction == "mean" else loss
         for parameter, gradient in zip(
@@ -243,15 +245,12 @@ def plain_training(
     return parameters[0].detach().numpy(), parameters[1].detach().numpy(), losses
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
-@pytest.mark.parametrize(("n", "m"), [(2, 1), (3, 2), (7, 2)])
-def test_training_is_the_plain_loop_on_the_same_data(
-    n: int, m: int, optimizer: OptimizerName
+def assert_is_the_plain_loop(
+    n: int, m: int, case: str, engine: str, activation: str = "relu", **changes: Any
 ) -> None:
-    decay = 0.05 if optimizer == "adamw" else 0.0
-    protocol = replace(
-        BRIEF, optimizer=optimizer, steps=80, weight_decay=decay, reduction="mean", eps=1e-4
-    )
+    options, _ = OPTIMIZERS[case]
+    protocol = replace(BRIEF, optimizer=case.split()[0], steps=40, reduction="mean", **options)
+    protocol = replace(protocol, **changes)
     density = np.linspace(0.3, 1, 2 * n).reshape(2, n)
     importance = np.linspace(2, 0.5, n)
     common: dict[str, Any] = {
@@ -262,26 +261,82 @@ def test_training_is_the_plain_loop_on_the_same_data(
         "seed": 11,
         "model_index": [4, 9],
         "dtype": torch.float64,
+        "activation": activation,
+        "engine": engine,
     }
     start = start_of(n, m, protocol, **common)
     result = train(n, m, protocol=protocol, record_every=1, **common)
     assert (start.b != 0).all()
-    for point, index in enumerate([4, 9]):
-        for replica in range(2):
-            W, b, losses = plain_training(
-                protocol,
-                start.W[point, replica],
-                start.b[point, replica],
-                density[point],
-                importance,
-                common["penalty"][point],
-                seed=11,
-                model_index=index,
-                replica=replica,
-            )
-            np.testing.assert_allclose(result.W[point, replica], W, rtol=1e-9, atol=1e-11)
-            np.testing.assert_allclose(result.b[point, replica], b, rtol=1e-9, atol=1e-11)
-            np.testing.assert_allclose(result.loss_history[point, replica], losses, rtol=1e-9)
+    for point, replica in product(range(2), range(2)):
+        W, b, losses = plain_training(
+            case,
+            protocol,
+            start.W[point, replica],
+            start.b[point, replica],
+            density[point],
+            importance,
+            common["penalty"][point],
+            activation,
+            seed=11,
+            model_index=common["model_index"][point],
+            replica=replica,
+        )
+        # Rounding, which Adam magnifies where the averages of a gradient are as small as eps.
+        np.testing.assert_allclose(result.W[point, replica], W, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(result.b[point, replica], b, rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(result.loss_history[point, replica], losses, rtol=1e-9)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("case", OPTIMIZERS)
+def test_training_is_the_plain_loop_on_the_same_data(case: str, engine: str) -> None:
+    assert_is_the_plain_loop(2, 1, case, engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (3, 2), (7, 2), (9, 4), (6, 5)])
+def test_training_is_the_plain_loop_at_any_size(n: int, m: int, engine: str) -> None:
+    # Odd and even numbers of rows, and remainders of fours, take other paths in the products.
+    assert_is_the_plain_loop(n, m, "adam with other betas", engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("batch_size", [1, 64, 65, 130])
+def test_training_is_the_plain_loop_with_any_batch(batch_size: int, engine: str) -> None:
+    for n, m in ((2, 1), (3, 2)):
+        assert_is_the_plain_loop(n, m, "sgd", engine, batch_size=batch_size, steps=5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("changes", [{}, {"schedule": "linear", "warmup": 15}], ids=repr)
+def test_training_is_the_plain_loop_of_linear_models(changes: dict[str, Any], engine: str) -> None:
+    for n, m in ((2, 1), (5, 3)):
+        assert_is_the_plain_loop(n, m, "sgd with momentum", engine, "linear", **changes)
+
+
+@pytest.mark.parametrize("density", [0.001, 0.02, [0.0, 0.5, 0.01, 0.0, 1.0, 0.0, 0.03]])
+def test_engines_agree_where_blocks_outputs_and_features_are_skipped(density: Any) -> None:
+    # Sparse inputs leave whole blocks and features off; biases far below 0 clip whole outputs.
+    initial = (np.random.default_rng(3).normal(size=(40, 3, 7)), np.linspace(-1.5, 0.5, 7))
+    protocol = replace(BRIEF, batch_size=150, steps=30, optimizer="rmsprop", learning_rate=0.003)
+    results = [
+        train(
+            7,
+            3,
+            density=density if np.ndim(density) == 0 else [density],
+            importance=np.ones(7) if np.ndim(density) == 0 else np.ones((1, 7)),
+            initial=initial,
+            replicas=40,
+            protocol=protocol,
+            dtype=torch.float64,
+            engine=engine,
+            record_every=1,
+        )
+        for engine in ENGINES
+    ]
+    np.testing.assert_allclose(results[0].W, results[1].W, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(results[0].b, results[1].b, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(results[0].loss_history, results[1].loss_history, rtol=1e-9)
 
 
 def grid_arguments(n: int) -> dict[str, Any]:
@@ -297,10 +352,13 @@ def assert_same(first: TrainingResult, second: TrainingResult, where: Any = ...)
     np.testing.assert_array_equal(first.loss_history, second.loss_history[where])
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 100])
 @pytest.mark.parametrize(("n", "m"), [*SIZES, (13, 6), (33, 5)])
-def test_packing_changes_no_bit(n: int, m: int, batch_size: int, dtype: torch.dtype) -> None:
+def test_packing_changes_no_bit(
+    n: int, m: int, batch_size: int, dtype: torch.dtype, engine: str
+) -> None:
     protocol = replace(BRIEF, batch_size=batch_size, steps=5)
     common: dict[str, Any] = {
         "protocol": protocol,
@@ -308,6 +366,7 @@ def test_packing_changes_no_bit(n: int, m: int, batch_size: int, dtype: torch.dt
         "dtype": dtype,
         "penalty": 0.1,
         "record_every": 2,
+        "engine": engine,
     }
     whole = train(n, m, **grid_arguments(n), replicas=7, chunk_size=42, workers=1, **common)
     assert whole.W.shape == (2, 3, 7, m, n)
@@ -436,9 +495,12 @@ def test_weights_and_biases_beyond_the_bound_are_reported() -> None:
     assert result.diverged.tolist() == [False, False, True, True]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("activation", ["relu", "linear"])
 @pytest.mark.parametrize(("n", "m"), [(2, 1), (7, 2)])
-def test_a_learning_rate_of_a_thousand_diverges(n: int, m: int, activation: str) -> None:
+def test_a_learning_rate_of_a_thousand_diverges(
+    n: int, m: int, activation: str, engine: str
+) -> None:
     protocol = replace(BRIEF, optimizer="sgd", learning_rate=1e3, steps=30)
     result = train(
         n,
@@ -448,6 +510,7 @@ def test_a_learning_rate_of_a_thousand_diverges(n: int, m: int, activation: str)
         protocol=protocol,
         activation=activation,
         replicas=5,
+        engine=engine,
     )
     assert result.diverged.all()
 
@@ -482,10 +545,12 @@ def test_progress_bar(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_interrupt_ends_training_at_once(workers: int) -> None:
-    # An hour of work; the limit below is far above the milliseconds between two looks.
-    hours = replace(BRIEF, steps=10**8)
+def test_an_interrupt_ends_training_at_once(workers: int, engine: str) -> None:
+    # Hours of work; between two looks are milliseconds.
+    hours = replace(BRIEF, steps=10**9)
+    train(2, 1, **{**GOOD, "protocol": BRIEF, "engine": engine})  # compiled before the clock starts
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     with pytest.raises(KeyboardInterrupt):
@@ -498,13 +563,11 @@ def test_an_interrupt_ends_training_at_once(workers: int) -> None:
             replicas=6,
             chunk_size=1,
             workers=workers,
-            record_every=10**7,
+            record_every=10**8,
+            engine=engine,
         )
     timer.join()
     assert not [thread for thread in threading.enumerate() if "ThreadPool" in thread.name]
-
-
-GOOD: dict[str, Any] = {"density": 0.5, "importance": [1, 1], "protocol": BRIEF}
 
 
 @pytest.mark.parametrize(
@@ -525,6 +588,8 @@ GOOD: dict[str, Any] = {"density": 0.5, "importance": [1, 1], "protocol": BRIEF}
         ({"workers": -1}, "workers must be an integer of at least 1, got -1"),
         ({"record_every": 0}, "record_every must be an integer of at least 1, got 0"),
         ({"device": "abacus"}, "device 'abacus' is not available"),
+        ({"engine": "steam"}, "engine must be one of auto, fused, torch, got 'steam'"),
+        ({"engine": "fused", "device": "meta"}, "engine 'fused' runs on the CPU only, got .*meta"),
         ({"dtype": torch.int32}, "dtype must be torch.float32 or torch.float64, got torch.int32"),
         ({"model_index": 0.5}, "model_index must be integers, got 0.5"),
         ({"model_index": [0, 1]}, r"model_index must broadcast to shape \(\)"),
