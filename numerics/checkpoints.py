@@ -57,12 +57,18 @@ class Checkpoint:
             if not folder.is_dir():
                 raise ValueError(f"checkpoint {self.path}: there is no folder {folder}; make it")
             return None
-        with self._opened() as archive:
-            self._check_configuration(json.loads(str(archive[_MEMBER])))
-            try:
-                return TrainingState(*(archive[name] for name in TrainingState._fields))
-            except (KeyError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-                raise self._damaged(error) from error
+        try:
+            with self.path.open("rb") as file:
+                members = _members(np.load(file, allow_pickle=False))
+                found = json.loads(str(members.pop(_MEMBER)))
+                state = TrainingState(**members)
+        except (TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{self.path} is not a complete checkpoint of training ({error}) and is left as it "
+                f"is; delete it to start anew, or pass another path"
+            ) from error
+        self._check_configuration(found)
+        return state
 
     def save(self, state: TrainingState) -> None:
         """Replace the file by one with this state."""
@@ -81,24 +87,6 @@ class Checkpoint:
             Path(name).unlink(missing_ok=True)
             raise
 
-    def _opened(self) -> Any:
-        """Open the file if it is one of ours, or what is left of one."""
-        try:
-            archive = np.load(self.path, allow_pickle=False)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise self._damaged(error) from error
-        if not isinstance(archive, np.lib.npyio.NpzFile) or _MEMBER not in archive.files:
-            raise ValueError(
-                f"{self.path} is not a checkpoint of training and is left as it is; pass another path"
-            )
-        return archive
-
-    def _damaged(self, error: Exception) -> ValueError:
-        return ValueError(
-            f"{self.path} is not a complete checkpoint of training ({error}) and is left as it is; "
-            f"delete it to start anew, or pass another path"
-        )
-
     def _check_configuration(self, found: dict[str, Any]) -> None:
         wanted = self.configuration
         names = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
@@ -110,6 +98,12 @@ class Checkpoint:
                 f"{found.get(name)} there and {wanted.get(name)} now{more}; pass another path, or "
                 f"the same configuration"
             )
+
+
+def _members(archive: Any) -> dict[str, NDArray[Any]]:
+    if not isinstance(archive, np.lib.npyio.NpzFile) or _MEMBER not in archive.files:
+        raise ValueError("it holds something else")
+    return {name: archive[name] for name in archive.files}
 
 
 def configuration_of(plan: TrainingPlan, engine: str) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def carry_out(
     """
     kept = checkpoint.load() if checkpoint else None
     run = _Run(plan, engine, start_of(plan) if kept is None else kept)
+    if checkpoint and kept is None:
+        checkpoint.save(run.state)  # whatever forbids that is better known before than after
     # What is compiled is compiled in this thread, where an interrupt ends it.
     run.advance(np.arange(0), run.state.take(np.arange(0)))
     total = plan.n_models * plan.protocol.steps

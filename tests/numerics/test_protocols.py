@@ -9,6 +9,7 @@ import pytest
 from superposition.numerics.protocols import (
     PROTOCOLS,
     Normal,
+    Plateau,
     Protocol,
     XavierNormal,
     Zero,
@@ -61,6 +62,36 @@ def test_schedules() -> None:
     assert rates == pytest.approx([1e-2, 5e-3, 0], abs=1e-18)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "exponential", "step"])
+def test_schedules_fall_from_the_rate_to_its_final_fraction(schedule: Any) -> None:
+    protocol = replace(
+        PROTOCOLS["roe2023"], schedule=schedule, final_rate=0.01, warmup=10, steps=1010, drops=2
+    )
+    rates = [protocol.learning_rate_at(step) for step in range(1011)]
+    assert rates[:10] == pytest.approx([1e-2 * (k + 1) / 11 for k in range(10)])
+    assert rates[10] == 1e-2
+    assert rates[1010] == pytest.approx(1e-4)
+    assert sorted(rates[10:], reverse=True) == rates[10:]
+    # Half of the way: the mean for those that are symmetric about it, the geometric mean else.
+    halfway = {"cosine": 0.00505, "linear": 0.00505, "exponential": 1e-3, "step": 1e-3}
+    assert rates[510] == pytest.approx(halfway[schedule])
+
+
+def test_steps_of_the_staircase() -> None:
+    protocol = replace(
+        PROTOCOLS["roe2023"], schedule="step", final_rate=0.001, drops=3, steps=400, learning_rate=1
+    )
+    rates = [protocol.learning_rate_at(step) for step in range(400)]
+    assert rates == pytest.approx([1.0] * 100 + [0.1] * 100 + [0.01] * 100 + [0.001] * 100)
+
+
+def test_warmup_of_a_constant_rate() -> None:
+    protocol = replace(PROTOCOLS["roe2023"], warmup=3)
+    assert [protocol.learning_rate_at(k) for k in range(5)] == pytest.approx(
+        [0.0025, 0.005, 0.0075, 0.01, 0.01]
+    )
+
+
 def test_protocols_are_frozen() -> None:
     protocol: Any = PROTOCOLS["annealed"]
     with pytest.raises(FrozenInstanceError):
@@ -93,12 +124,33 @@ def test_protocols_are_frozen() -> None:
         ({"weight_decay": -0.1}, "weight_decay must be finite and at least 0, got -0.1"),
         ({"weight_decay": 0.1}, "weight_decay is decoupled and needs optimizer='adamw', got 0.1"),
         ({"weight_init": 1.0}, r"weight_init must be Zero\(\), Normal\(std\) or XavierNormal\(\)"),
+        ({"warmup": 6000}, "warmup must be less than the 6000 steps of training, got 6000"),
+        ({"warmup": -1}, "warmup must be an integer of at least 0, got -1"),
+        ({"final_rate": 1.1}, r"final_rate must be in \[0, 1\], got 1.1"),
+        ({"schedule": "step"}, "schedule 'step' needs a final_rate above 0"),
+        ({"schedule": "exponential"}, "schedule 'exponential' needs a final_rate above 0"),
+        ({"drops": 0}, "drops must be an integer of at least 1, got 0"),
+        ({"plateau": 3}, r"plateau must be None or a Plateau\(...\), got 3"),
         ({"bias_init": None}, "bias_init must be .*, got None"),
     ],
 )
 def test_bad_values(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(PROTOCOLS["roe2023"], **changes)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"window": 0}, "window must be an integer of at least 1, got 0"),
+        ({"patience": 1.5}, "patience must be an integer of at least 1, got 1.5"),
+        ({"improvement": 1.0}, r"improvement must be in \[0, 1\), got 1.0"),
+        ({"improvement": math.nan}, r"improvement must be in \[0, 1\), got nan"),
+    ],
+)
+def test_bad_plateaus(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Plateau(**values)
 
 
 def test_bad_standard_deviation() -> None:
