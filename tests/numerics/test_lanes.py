@@ -30,6 +30,7 @@ from superposition.numerics.lanes import (
 
 Array = NDArray[Any]
 compiled: Callable[..., Any] = numba.njit
+both_types = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 @compiled
@@ -47,8 +48,8 @@ def arithmetic(a: Array, b: Array, c: Array, out: Array) -> Any:
     return is_above(x, y), total(x)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_operations(dtype: type) -> None:
+@both_types
+def test_operations(dtype: Any) -> None:
     # Small integers: every sum and product is exact, whatever the order and the fusion.
     a, b, c = np.random.default_rng(0).integers(-9, 9, (3, LANES + 1)).astype(dtype)
     out = np.ones(8 * LANES, dtype=dtype)
@@ -72,8 +73,8 @@ def sizes(integers: Array, scale: Any, out: Array) -> None:
     store(out, 0, magnitudes(integers, 0, splat(scale)))
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_magnitudes_up_to_one(dtype: type) -> None:
+@both_types
+def test_magnitudes_up_to_one(dtype: Any) -> None:
     integers = np.zeros(LANES, dtype=np.int32)
     integers[:7] = 0, 1, -1, 2**31 - 1, -(2**31), 2**30, -(2**30) - 2**10
     out = np.empty(LANES, dtype=dtype)
@@ -82,10 +83,10 @@ def test_magnitudes_up_to_one(dtype: type) -> None:
     assert out[:7].tolist() == [0, tiny, tiny, 0, 0, 1, 0]
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@both_types
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 11])
 @pytest.mark.parametrize("columns", [1, 2, 4, 7, 9])
-def test_products_of_blocks(rows: int, columns: int, dtype: type) -> None:
+def test_products_of_blocks(rows: int, columns: int, dtype: Any) -> None:
     rng = np.random.default_rng([rows, columns])
     A = rng.integers(-9, 9, (rows, columns + 3)).astype(dtype)
     block, other = (rng.integers(-9, 9, (k, BLOCK)).astype(dtype) for k in (columns, rows))

@@ -249,7 +249,8 @@ def assert_is_the_plain_loop(
     n: int, m: int, case: str, engine: str, activation: str = "relu", **changes: Any
 ) -> None:
     options, _ = OPTIMIZERS[case]
-    protocol = replace(BRIEF, optimizer=case.split()[0], steps=40, reduction="mean", **options)
+    optimizer: Any = case.split()[0]
+    protocol = replace(BRIEF, optimizer=optimizer, steps=40, reduction="mean", **options)
     protocol = replace(protocol, **changes)
     density = np.linspace(0.3, 1, 2 * n).reshape(2, n)
     importance = np.linspace(2, 0.5, n)

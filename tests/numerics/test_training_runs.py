@@ -78,7 +78,7 @@ def test_all_calls_share_one_machine_code() -> None:
     train(3, 2, **{**COMMON, "importance": [1, 1, 1]}, record_weights=3, chunk_size=4)
     train(2, 1, density=0.5, importance=[1, 1], protocol=PROTOCOL, initial=([[1, 1]], [0, 0]))
     train(2, 1, **COMMON, features=Correlated([(0, 1)]), penalty=0.1)
-    grid = {"density": [[0.1], [0.9]], "importance": np.ones((1, 3, 2))}
+    grid: dict[str, Any] = {"density": [[0.1], [0.9]], "importance": np.ones((1, 3, 2))}
     train(2, 1, **grid, protocol=PROTOCOL, activation="linear")
     assert len(advance_models.signatures) == count  # type: ignore[attr-defined]
 
