@@ -289,12 +289,18 @@ def _place_center(box: Enclosures, work: Workspace) -> bool:
 
 
 @compiled
+def _excludes_zero(gradient: Enclosures) -> bool:
+    answer = False
+    for k in range(4):
+        answer = answer or gradient[k, 0] > 0.0 or gradient[k, 1] < 0.0
+    return answer
+
+
+@compiled
 def _split_along(box: Enclosures, gradient: Enclosures) -> int:
-    """Return the coordinate that the slope bound loses most by; −1 if the slope excludes 0."""
+    """Return the coordinate that the slope bound loses most by."""
     split, most = 0, -1.0
     for k in range(4):
-        if gradient[k, 0] > 0.0 or gradient[k, 1] < 0.0:
-            return -1
         loses = (gradient[k, 1] - gradient[k, 0]) * (box[k, 1] - box[k, 0])
         if loses > most:
             split, most = k, loses
@@ -334,7 +340,7 @@ def _curvature_matrix(
 
 @compiled
 def bound_box(
-    box: Enclosures, model: Model, enough: float, work: Workspace
+    box: Enclosures, model: Model, enough: float, stationary: bool, work: Workspace
 ) -> tuple[float, int, int]:
     """Bound L over a box.
 
@@ -345,6 +351,8 @@ def bound_box(
     model : Model
     enough : float
         Stop at a bound above this.
+    stationary : bool
+        Whether boxes without stationary points are of no interest, and need no bound.
     work : Workspace
 
     Returns
@@ -367,9 +375,9 @@ def bound_box(
         enclose_moments(low, own, other, moments[k, LOW])
         enclose_moments(high, own, other, moments[k, HIGH])
     slopes = _fill_slopes(moments, weights, model, LOW, HIGH, work.gradient)
-    split = _split_along(box, work.gradient)
-    if split < 0:
+    if stationary and _excludes_zero(work.gradient):
         return lower, EMPTY, 0
+    split = _split_along(box, work.gradient)
     if not _place_center(box, work):
         return lower, UNDECIDED, split
     value = loss_at(work.center, model, moments)

@@ -67,7 +67,7 @@ def core_around(point: Floats, model: Model, work: Workspace) -> Core | None:
     half = LARGEST
     while half > SMALLEST:
         box = np.stack([point - half, point + half], axis=-1)
-        lower, kind, _ = bound_box(box, model, math.inf, work)
+        lower, kind, _ = bound_box(box, model, math.inf, True, work)
         if kind == CONVEX:
             return Core(box, lower, _minimizer(work))
         half *= SHRINK

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from ...model import check_penalty
 from ..arguments import Floats, broadcast_parameters
 from ..minima import global_minimum
-from .boxes import Model, Workspace, loss_at, workspace
+from .boxes import Model, loss_at, workspace
 from .cores import Core, cores_around
+from .progress import Search
 from .region import search_region
-from .search import next_generation
 
 DEFAULT_MAX_BOXES = 400_000
 STARTS = 48
@@ -110,7 +110,8 @@ class CertifiedMinimum:
         return len(self.minimizers) == 1 and self.minimizers[0].at_most_one
 
 
-def _model(importance: Floats, density: Floats, penalty: float) -> Model:
+def point_model(importance: Floats, density: Floats, penalty: float) -> Model:
+    """Return the model with these numbers, taken as exact."""
     first, second = (float(x) for x in importance)
     one, other = (float(x) for x in density)
     return Model(((first, first), (second, second)), ((one, one), (other, other)), penalty)
@@ -140,44 +141,6 @@ def _candidates(importance: Floats, density: Floats, penalty: float) -> Floats:
     minima = [np.concatenate([m.W[0], m.b]) for m in found.minima]
     dropped = [[1.0, 0.0, 0.0, density[1] / 2], [0.0, 1.0, density[0] / 2, 0.0]]
     return _single(np.array([*minima, *dropped]))
-
-
-class _Search:
-    """The state of a branch and bound: what is left, and the bounds of it."""
-
-    def __init__(
-        self, model: Model, alike: bool, known: float, cores: Sequence[Core], work: Workspace
-    ) -> None:
-        self.model = model
-        self.alike = alike
-        self.known = known
-        self.work = work
-        self.cores = np.array([core.box for core in cores]).reshape(-1, 4, 2)
-        self.entered = np.zeros(len(cores), dtype=bool)
-        self.bounded = 0
-
-    def run(
-        self, boxes: Floats, bounds: Floats, tight: float, budget: int, finest: float
-    ) -> tuple[Floats, Floats]:
-        """Cut boxes until all are done or the budget is spent; return those that are left."""
-        left, left_bounds = [np.empty((0, 4, 2))], [np.empty(0)]
-        while len(boxes) and self.bounded < budget:
-            small = (boxes[..., 1] - boxes[..., 0]).max(axis=1) < finest
-            left.append(boxes[small])
-            left_bounds.append(bounds[small])
-            boxes = boxes[~small]
-            count = len(boxes)
-            children, kept = np.empty((2 * count, 4, 2)), np.empty((count, 4, 2))
-            child_bounds, kept_bounds = np.empty(2 * count), np.empty(count)
-            n_children, n_kept = next_generation(
-                boxes, count, self.model, self.alike, self.known, tight, self.cores,
-                self.entered, children, child_bounds, kept, kept_bounds, self.work,
-            )  # fmt: skip
-            self.bounded += count
-            boxes, bounds = children[:n_children], child_bounds[:n_children]
-            left.append(kept[:n_kept])
-            left_bounds.append(kept_bounds[:n_kept])
-        return np.concatenate([*left, boxes]), np.concatenate([*left_bounds, bounds])
 
 
 def _touch(box: Floats, others: Floats, slack: float = 0.0) -> NDArray[np.bool_]:
@@ -237,6 +200,14 @@ def _distinct(clusters: list[tuple[Floats, bool]], alike: bool) -> list[tuple[Fl
 def _report(box: Floats, single: bool, order: Sequence[int]) -> Minimizers:
     W, b = box[:2][list(order)].T, box[2:][list(order)].T
     return Minimizers(W[:, np.newaxis].copy(), b.copy(), single)
+
+
+def best_known(importance: Floats, density: Floats, penalty: float) -> tuple[Floats, float, Floats]:
+    """Return the best known point (W₁, W₂, b₁, b₂), a bound of its loss, and all known minima."""
+    model, work = point_model(importance, density, penalty), workspace()
+    points = _candidates(importance, density, penalty)
+    losses = [loss_at(point, model, work.moments)[1] for point in points]
+    return points[int(np.argmin(losses))], min(losses), points
 
 
 def _zero_loss(importance: Floats, density: Floats, rtol: float) -> CertifiedMinimum:
@@ -313,13 +284,11 @@ def _certify(
     max_boxes: int,
     order: Sequence[int],
 ) -> CertifiedMinimum:
-    model, work = _model(importance, density, penalty), workspace()
+    model, work = point_model(importance, density, penalty), workspace()
     alike = bool(importance[0] == importance[1] and density[0] == density[1])
-    points = _candidates(importance, density, penalty)
-    losses = [loss_at(point, model, work.moments)[1] for point in points]
-    best, known = points[int(np.argmin(losses))], min(losses)
+    best, known, points = best_known(importance, density, penalty)
     cores = cores_around(_copies(points, alike), model, work)
-    search = _Search(model, alike, known, cores, work)
+    search = Search(model, known, work, alike=alike, cores=cores)
     start = search_region(importance, density, known)[np.newaxis]
     tight = known * (1.0 - rtol / 2.0)
     boxes, bounds = search.run(start, np.zeros(1), tight, max_boxes, 0.0)

@@ -6,6 +6,7 @@ A box is done with if
 - the gradient excludes 0 in it: likewise, because minimizers of L over the whole space are sought;
 - by symmetry its minimizers are also elsewhere: for features that are alike, where |W₂| > |W₁|;
 - it lies in one of the cores: boxes around local minima on which L is convex, and bounded;
+- it lies in the directions W₂/W₁ that are allowed, if such are given;
 - L is at least U (1 − rtol) in it: it is kept aside as tight.
 
 Any other box is cut in two: along a face of a core that it overlaps, or else in the middle.
@@ -13,9 +14,11 @@ Any other box is cut in two: along a face of a core that it overlaps, or else in
 
 from __future__ import annotations
 
+import math
+
 from ..compiled import compiled
 from .boxes import EMPTY, Model, Workspace, bound_box
-from .intervals import square
+from .intervals import exactly, multiply, square
 from .moments import Enclosures
 from .quadratic import Floats
 
@@ -68,6 +71,19 @@ def _meets_core(box: Enclosures, cores: Enclosures, entered: Enclosures) -> tupl
 
 
 @compiled
+def _is_allowed(box: Enclosures, directions: Enclosures) -> bool:
+    """Tell whether least · W₁ ≤ W₂ ≤ most · W₁ in all of the box, for one range of directions."""
+    first = (box[0, 0], box[0, 1])
+    for q in range(directions.shape[0]):
+        least, most = directions[q, 0], directions[q, 1]
+        above_least = least == -math.inf or box[1, 0] >= multiply(exactly(least), first)[1]
+        below_most = most == math.inf or box[1, 1] <= multiply(exactly(most), first)[0]
+        if above_least and below_most:
+            return True
+    return False
+
+
+@compiled
 def _copy(box: Enclosures, room: Enclosures) -> None:
     for k in range(4):
         room[k, 0], room[k, 1] = box[k, 0], box[k, 1]
@@ -89,6 +105,7 @@ def next_generation(
     tight: float,
     cores: Enclosures,
     entered: Enclosures,
+    directions: Enclosures,
     children: Enclosures,
     child_bounds: Floats,
     kept: Enclosures,
@@ -109,6 +126,9 @@ def next_generation(
     cores : ndarray of shape (n_cores, 4, 2)
     entered : ndarray of bool, shape (n_cores,)
         Set where a box lies in a core.
+    directions : ndarray of shape (n, 2)
+        Ranges of W₂/W₁ that are allowed. If there are any, L > U is proved everywhere else, and not
+        only where L is stationary.
     children, child_bounds, kept, kept_bounds : ndarray
         Room for 2·count and for count boxes, filled with the boxes and lower bounds of L on them.
     work : Workspace
@@ -118,14 +138,15 @@ def next_generation(
     n_children, n_kept : int
     """
     n_children = n_kept = 0
+    stationary = directions.shape[0] == 0
     for n in range(count):
         box = boxes[n]
-        if alike and _is_copy(box):
+        if (alike and _is_copy(box)) or _is_allowed(box, directions):
             continue
         done, along, at = _meets_core(box, cores, entered)
         if done:
             continue
-        lower, kind, split = bound_box(box, model, known, work)
+        lower, kind, split = bound_box(box, model, known, stationary, work)
         if kind == EMPTY or lower > known:
             continue
         if lower >= tight:

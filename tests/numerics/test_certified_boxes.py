@@ -117,7 +117,7 @@ def test_bounds_hold_and_tighten(case: tuple[float, ...], work: Workspace) -> No
     rng = np.random.default_rng(1)
     kinds = set()
     for box in random_boxes(case, 150, seed=2):
-        lower, kind, split = bound_box(box, model_of(*case), math.inf, work)
+        lower, kind, split = bound_box(box, model_of(*case), math.inf, True, work)
         kinds.add(kind)
         points = inside(box, 200, rng)
         assert loss(points, case).min() >= lower - ROUNDING
@@ -135,7 +135,7 @@ def test_bounds_tighten_faster_than_boxes_shrink(work: Workspace) -> None:
     missing = []
     for half in (2.0**-4, 2.0**-5, 2.0**-6):
         box = np.stack([point - half, point + half], axis=-1)
-        lower, _, _ = bound_box(box, model_of(*CASES["equal"]), math.inf, work)
+        lower, _, _ = bound_box(box, model_of(*CASES["equal"]), math.inf, True, work)
         missing.append(float(found.loss) - lower)
     assert missing[1] < missing[0] / 4
     assert missing[2] < missing[1] / 4
@@ -145,7 +145,7 @@ def test_slopes_enclose_the_gradient(case: tuple[float, ...], work: Workspace) -
     rng = np.random.default_rng(3)
     model = model_of(*case)
     for box in random_boxes(case, 60, seed=4):
-        bound_box(box, model, math.inf, work)  # leaves the moments at the corners
+        bound_box(box, model, math.inf, True, work)  # leaves the moments at the corners
         weights = (tuple(box[0]), tuple(box[1]))
         _fill_slopes(work.moments, weights, model, LOW, HIGH, work.gradient)
         slopes = gradient(inside(box, 50, rng), case)
@@ -159,7 +159,7 @@ def test_matrix_is_below_the_curvature(case: tuple[float, ...], work: Workspace)
     checked = 0
     for box in random_boxes(case, 100, seed=6):
         work.matrix[:] = np.nan
-        _, kind, _ = bound_box(box, model_of(*case), math.inf, work)
+        _, kind, _ = bound_box(box, model_of(*case), math.inf, True, work)
         if kind == EMPTY or np.isnan(work.matrix).any():
             continue
         starts, ends = inside(box, 60, rng), inside(box, 60, rng)
@@ -175,7 +175,7 @@ def test_intervals_of_importance_and_density_cover_all_models(work: Workspace) -
     wide = Model(((1.0, 1.0), (0.5, 0.55)), ((0.4, 0.44), (0.4, 0.44)), 0.0)
     rng = np.random.default_rng(7)
     for box in random_boxes(CASES["equal"], 40, seed=8):
-        lower, kind, _ = bound_box(box, wide, math.inf, work)
+        lower, kind, _ = bound_box(box, wide, math.inf, True, work)
         for importance in (0.5, 0.53, 0.55):
             for density in (0.4, 0.43, 0.44):
                 case = (1.0, importance, density, density, 0.0)
@@ -190,7 +190,7 @@ def test_tiny_boxes_are_bounded_by_distance_only(work: Workspace) -> None:
     """No number of single precision is in them, and a point outside would prove nothing."""
     point = np.array([0.1, -0.7, 0.1, 0.1])
     box = np.stack([point, point + 1e-12], axis=-1)
-    lower, kind, _ = bound_box(box, model_of(*CASES["equal"]), math.inf, work)
+    lower, kind, _ = bound_box(box, model_of(*CASES["equal"]), math.inf, True, work)
     assert kind != CONVEX
     assert 0 < lower <= loss(point, CASES["equal"])
 
@@ -352,7 +352,7 @@ def test_children_and_what_is_done_make_up_the_parents(work: Workspace) -> None:
         count = len(boxes)
         children, kept = np.empty((2 * count, 4, 2)), np.empty((count, 4, 2))
         n, n_kept = next_generation(
-            boxes, count, model_of(*case), False, 0.0763, math.inf, core, entered,
+            boxes, count, model_of(*case), False, 0.0763, math.inf, core, entered, np.empty((0, 2)),
             children, np.empty(2 * count), kept, np.empty(count), work,
         )  # fmt: skip
         assert n_kept == 0
