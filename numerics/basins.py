@@ -237,7 +237,7 @@ def basin_ends(
     --------
     >>> ends = basin_ends(2, 1, density=[0.1, 0.3], importance=[[1, 1]], starts=32)
     >>> ends.W.shape, ends.optimal.mean(axis=-1).round(1)
-    ((2, 32, 1, 2), array([0.6, 0.6]))
+    ((2, 32, 1, 2), array([0.4, 0.4]))
     """
     check_sizes(n_features, n_hidden)
     features = check_features(features)
@@ -341,7 +341,10 @@ def _ends_of_flow(
     settled = np.zeros(len(W), dtype=bool)
     for last in (False,) * (_ROUNDS - 1) + (True,):
         some = models.rows(left)
-        flow = gradient_flow(W, b, **vars(some), tolerance=tolerance, rtol=_FLOW_ERROR)
+        flow = gradient_flow(
+            W, b, **vars(some), tolerance=tolerance, rtol=_FLOW_ERROR,
+            atol=_FLOW_ERROR * tolerance.min(),
+        )  # fmt: skip
         below = polish(flow.W, flow.b, **vars(some))
         parts = [getattr(below, field.name) for field in fields(below)]
         found = found or [part.copy() for part in parts]

@@ -441,7 +441,9 @@ def _solve(rows: ModelRows, row: int, limits: _Limits, method: str, out: _Trajec
             raise RuntimeError(f"{method} gave up at time {solution.t[-1]:.6g}: {solution.message}")
         end, evaluations = solution.t[-1], solution.nfev
         out.converged[row] = solution.status == 1
-        out.x_at[row] = solution.sol(np.minimum(limits.times, end)).T
+        trajectory: Any = solution.sol
+        if len(limits.times):
+            out.x_at[row] = trajectory(np.minimum(limits.times, end)).T
         out.x[row] = solution.y[:, -1]
     out.loss_at[row] = [loss_and_gradient(x)[0] for x in out.x_at[row]]
     loss, gradient = loss_and_gradient(out.x[row])

@@ -215,7 +215,7 @@ def _train_one(
         if step == rates.shape[0] or norm <= target or not loss < np.inf:
             break
         if patience > 0 and step % patience == 0:
-            if reference - loss <= progress * reference:
+            if reference < np.inf and reference - loss <= progress * reference:
                 break
             reference = loss
         for k in range(d):

@@ -15,7 +15,7 @@ A small start W = σ ŵ, b = 0 has three stages. Write v = s/3 − s²/4 for the
 3. The sign does not change any more.
 
 So a start ends with equal signs where |ŵ_1 − ŵ_2| < e^(s²) tan(π/4 − φ_c) |ŵ_1 + ŵ_2|; with
-normal ŵ that has the probability 2/π arctan(e^(s²) tan(π/4 − φ_c)) = 1/2 + s²/(2π) + O(s³).
+normal ŵ that has the probability 2/π arctan(e^(s²) tan(π/4 − φ_c)), to lowest order 1/2 + s²/(2π).
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def critical_angle(density: ArrayLike) -> Floats:
 
     Examples
     --------
-    >>> print(f"{critical_angle(0.1) / 0.1**2:.3f}")
-    0.250
+    >>> print(f"{critical_angle(0.1) / 0.1**2:.2f}")
+    0.25
     """
     density = np.asarray(density, dtype=np.float64)
     if not ((density > 0) & (density < 1)).all():
