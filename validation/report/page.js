@@ -158,7 +158,9 @@ function contourMap(i, j) {
     .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
   const farthest = Math.max(1.1, ...minima.flat().map(Math.abs));
   const { x, loss } = lossMap(1.25 * farthest, 81, modelAt(i, j));
-  const logs = loss.map((row) => row.map(Math.log10));
+  // Losses can be 0: nothing is drawn deeper than six decades below the highest.
+  const floor = Math.max(1e-6 * Math.max(...loss.flat()), 1e-300);
+  const logs = loss.map((row) => row.map((value) => Math.log10(Math.max(value, floor))));
   const [lowest, highest] = [Math.min(...logs.flat()), Math.max(...logs.flat())];
   const ticks = Array.from({ length: 5 }, (_, k) => lowest + (k * (highest - lowest)) / 4);
   const traces = [

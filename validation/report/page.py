@@ -186,26 +186,19 @@ def _findings(dataset: xr.Dataset) -> Iterator[str]:
     theory = (dataset["theory_phase"].values == optimum).mean()
     trained = (dataset["best_trained_phase"].values == optimum).mean()
     stuck = float(dataset["stuck_fraction"].mean())
-    missed = gaps["approximation_gap"]
-    excess = gaps["optimization_gap"]
-    most = f" and miss up to {percent(np.nanmax(missed))} of its loss" if _any(missed) else ""
-    near = f", {percent(np.median(excess[_finite(excess)]))} above it in the median"
+    missed, excess = (
+        gaps[name][np.isfinite(gaps[name])] for name in ("approximation_gap", "optimization_gap")
+    )
+    most = f" and miss up to {percent(missed.max())} of its loss" if missed.size else ""
+    near = f", {percent(np.median(excess))} above it in the median" if excess.size else ""
     yield (
         '<ul class="findings">'
         f"<li>The closed forms name the phase of the optimum at {percent(theory)} of the points"
         f"{most}.</li>"
         f"<li>The best replica has the phase of the optimum at {percent(trained)} of the points"
-        f"{near if _any(excess) else ''}.</li>"
+        f"{near}.</li>"
         f"<li>{percent(stuck)} of the replicas sit above another local minimum.</li></ul>"
     )
-
-
-def _finite(values: Any) -> Any:
-    return np.isfinite(values)
-
-
-def _any(values: Any) -> bool:
-    return bool(_finite(values).any())
 
 
 def _explorer(dataset: xr.Dataset, shown: tuple[Panel, ...], lines: Boundaries) -> Iterator[str]:
@@ -266,7 +259,7 @@ def _shares(panel: Panel, dataset: xr.Dataset) -> str:
         codes, counts = np.unique(panel.values.astype(int), return_counts=True)
         parts = [f"{names[k]} {percent(c / total)}" for k, c in zip(codes, counts, strict=True)]
         return f"Share of the points: {', '.join(parts)}."
-    finite = panel.values[_finite(panel.values)]
+    finite = panel.values[np.isfinite(panel.values)]
     if not finite.size:
         return "No value."
     return f"Median {percent(np.median(finite))}, largest {percent(finite.max())}."

@@ -94,11 +94,12 @@ def _panels(dataset: xr.Dataset) -> Iterator[Panel]:
     gaps = relative_gaps(dataset)
     for name, title, meaning in _GAPS:
         gap = gaps[name]
-        yield Panel(name, title, meaning, Kind.GAP, gap if gap.ndim == 2 else _mean_of_finite(gap))
+        each = gap if gap.ndim == 3 else gap[..., np.newaxis]
+        yield Panel(name, title, meaning, Kind.GAP, _mean_of_finite(each))
 
 
 def _mean_of_finite(gap: Floats) -> Floats:
-    """Average over the replicas that did not diverge; NaN where all did."""
+    """Average over the last axis, without replicas that diverged; NaN where all did."""
     sound = np.isfinite(gap)
     total = np.where(sound, gap, 0.0).sum(axis=-1)
     with np.errstate(invalid="ignore"):
