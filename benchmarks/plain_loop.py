@@ -7,6 +7,7 @@ work threads that wait for each other can make small steps slower; the ratios ar
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import time
@@ -29,6 +30,24 @@ def median_seconds(work: Callable[[], Any], repeats: int) -> float:
         work()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+
+
+def best_seconds(works: Sequence[Callable[[], Any]], repeats: int, cores: int = 1) -> list[float]:
+    """Least time of each work over `repeats` rounds, after one call that is not counted.
+
+    All works take their turn in every round, so that what else the machine does meets all of them.
+    On one core it is the time that the processor spends on the work, else wall time.
+    """
+    clock = time.process_time if cores == 1 else time.perf_counter
+    for work in works:
+        work()
+    best = [math.inf] * len(works)
+    for _ in range(repeats):
+        for k, work in enumerate(works):
+            start = clock()
+            work()
+            best[k] = min(best[k], clock() - start)
+    return best
 
 
 def plain_loss(

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic, models, register_model
 
 __all__ = [
@@ -203,6 +203,15 @@ def is_above(typing: Any, lanes: Any, bound: Any) -> Any:
     return types.int64(lanes, bound), generate
 
 
+def _absolute(builder: Any, lanes: Any) -> Any:
+    name = {"float": "f32", "double": "f64"}[str(lanes.type.element)]
+    kind = ir.FunctionType(lanes.type, [lanes.type])
+    intrinsic_name = f"llvm.fabs.v{LANES}{name}"
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, kind, intrinsic_name), [lanes]
+    )
+
+
 @_operation
 def magnitudes(typing: Any, integers: Any, index: Any, scale: Any) -> Any:
     """Return |v| · scale for `LANES` int32 of an array, or 0 where that exceeds 1.
@@ -214,11 +223,10 @@ def magnitudes(typing: Any, integers: Any, index: Any, scale: Any) -> Any:
         array, place, factor = arguments
         numbers = _load(context, builder, signature.args[0], array, place, LANES)
         floats = builder.sitofp(numbers, factor.type)
-        zero = ir.Constant(factor.type, None)
-        negative = builder.fcmp_ordered("<", floats, zero)
-        sizes = builder.fmul(builder.select(negative, builder.fneg(floats), floats), factor)
+        sizes = builder.fmul(_absolute(builder, floats), factor)
         one = ir.Constant(factor.type, [1.0] * LANES)
-        return builder.select(builder.fcmp_ordered("<=", sizes, one), sizes, zero)
+        within = builder.fcmp_ordered("<=", sizes, one)
+        return builder.select(within, sizes, ir.Constant(factor.type, None))
 
     return scale(integers, types.intp, scale), generate
 
