@@ -50,8 +50,10 @@ class AdaptiveGrid:
         Phase of the optimum; filled in cells that agree.
     branches : Branches
         Distinct minima of the evaluated points, the optimum first.
-    leaves : list of tuple
-        Filled cells (i0, i1, j0, j1), borders included.
+    squares : ndarray of bool, shape (n_density − 1, n_importance − 1)
+        Single squares whose corners do not agree.
+    filled : list of tuple
+        All cells (i0, i1, j0, j1), borders included, that have been filled.
     """
 
     n_features: int
@@ -74,6 +76,12 @@ class AdaptiveGrid:
         )  # fmt: skip
         self.squares = np.zeros((shape[0] - 1, shape[1] - 1), dtype=bool)
         self.filled: list[tuple[int, int, int, int]] = []
+        self._filled_phase: list[int] = []
+        self._owner = np.full(self.squares.shape, UNKNOWN)
+        self._cut = (
+            np.zeros((shape[0] - 1, shape[1]), dtype=bool),
+            np.zeros((shape[0], shape[1] - 1), dtype=bool),
+        )
 
     # --- points ----------------------------------------------------------------------------------
 
@@ -254,7 +262,9 @@ class AdaptiveGrid:
         block = self.phase[i0 : i1 + 1, j0 : j1 + 1]
         unknown = self.row[i0 : i1 + 1, j0 : j1 + 1] == UNKNOWN
         block[unknown] = self.phase[i0, j0]
+        self._owner[i0:i1, j0:j1] = len(self.filled)
         self.filled.append((i0, i1, j0, j1))
+        self._filled_phase.append(int(self.phase[i0, j0]))
 
     def _split(self, cells: Integers) -> Integers:
         """Return the quarters of cells (halves of slim ones), their corners evaluated."""
@@ -277,16 +287,37 @@ class AdaptiveGrid:
         self._evaluate_new(unique[new], np.array(owners)[where[new]])
         return np.array(children)
 
-    def cuts(self) -> tuple[Integers, Integers]:
-        """Return the ends (k, 2) of all sides of split squares whose two ends are not connected."""
-        i, j = np.nonzero(self.squares)
-        a, b, c, d = (
-            np.stack(p, axis=-1) for p in ((i, j), (i, j + 1), (i + 1, j + 1), (i + 1, j))
-        )
+    def _cuts(self, squares: NDArray[np.bool_]) -> tuple[Integers, Integers]:
+        """Return the ends (k, 2) of all sides of these squares whose two ends are not connected."""
+        i, j = np.nonzero(squares)
+        a, b, c, d = _corners(np.stack([i, i + 1, j, j + 1], axis=-1))
         sides = np.concatenate([np.stack(p, axis=1) for p in ((a, b), (d, c), (a, d), (b, c))])
         sides = np.unique(sides, axis=0)
         cut = ~self.connected(sides[:, 0], sides[:, 1])
         return sides[cut, 0], sides[cut, 1]
+
+    def _entered(self, first: Integers, second: Integers) -> Integers:
+        """Return which filled cells have a cut side on their border, or a point of another phase."""
+        touched = []
+        along_density = first[:, 0] != second[:, 0]
+        for shift in (0, 1):  # the squares on both sides of a side
+            beside = np.where(along_density[:, np.newaxis], [0, shift], [shift, 0])
+            touched.append(self._owner_of(first - beside))
+        phases = np.array(self._filled_phase, dtype=np.int8)
+        points = np.argwhere(self.row != UNKNOWN)
+        phase = self.phase[points[:, 0], points[:, 1]]
+        for corner in itertools.product((0, 1), repeat=2):
+            owner = self._owner_of(points - corner)
+            touched.append(owner[(owner >= 0) & (phases[owner] != phase)])
+        owners = np.unique(np.concatenate(touched))
+        return owners[owners >= 0]
+
+    def _owner_of(self, squares: Integers) -> Integers:
+        """Return the filled cell in which squares (k, 2) lie; −1 for none."""
+        shape = np.array(self._owner.shape)
+        inside = ((squares >= 0) & (squares < shape)).all(axis=1)
+        places = np.clip(squares, 0, shape - 1)
+        return np.where(inside, self._owner[places[:, 0], places[:, 1]], UNKNOWN)
 
     def _border_disagrees(self, i0: int, i1: int, j0: int, j1: int) -> bool:
         """Tell whether an evaluated point on the border has another phase, or a side is cut."""
@@ -297,26 +328,28 @@ class AdaptiveGrid:
             known = self.row[border] != UNKNOWN
             if (self.phase[border][known] != self.phase[i0, j0]).any():
                 return True
-        return bool(
-            self._cut_along_density[i0:i1, [j0, j1]].any()
-            or self._cut_along_importance[[i0, i1], j0:j1].any()
-        )
+        along_density, along_importance = self._cut
+        return bool(along_density[i0:i1, [j0, j1]].any() or along_importance[[i0, i1], j0:j1].any())
+
+    def _remember(self, first: Integers, second: Integers) -> None:
+        down = first[:, 0] != second[:, 0]
+        self._cut[0][first[down, 0], first[down, 1]] = True
+        self._cut[1][first[~down, 0], first[~down, 1]] = True
 
     def follow_boundaries(self) -> tuple[Integers, Integers]:
         """Split filled cells that a boundary enters from a neighbor; return all cut sides."""
+        checked = np.zeros_like(self.squares)
         while True:
-            first, second = self.cuts()
-            shape = self.row.shape
-            self._cut_along_density = np.zeros((shape[0] - 1, shape[1]), dtype=bool)
-            self._cut_along_importance = np.zeros((shape[0], shape[1] - 1), dtype=bool)
-            down = first[:, 0] != second[:, 0]
-            self._cut_along_density[first[down, 0], first[down, 1]] = True
-            self._cut_along_importance[first[~down, 0], first[~down, 1]] = True
-            entered = np.array([self._border_disagrees(*cell) for cell in self.filled], dtype=bool)
-            if not entered.any():
+            new = self.squares & ~checked
+            first, second = self._cuts(new if new.any() else self.squares)
+            entered = self._entered(first, second)
+            if not len(entered) and not new.any():
                 return first, second
-            cells = np.array(self.filled)[entered]
-            self.filled = [c for c, out in zip(self.filled, entered, strict=True) if not out]
+            checked |= new
+            self._remember(first, second)
+            cells = np.array(self.filled).reshape(-1, 4)[entered]
+            for i0, i1, j0, j1 in cells:
+                self._owner[i0:i1, j0:j1] = UNKNOWN
             self.refine(cells, forced=True)
 
 
