@@ -206,10 +206,10 @@ def is_above(typing: Any, lanes: Any, bound: Any) -> Any:
 def _absolute(builder: Any, lanes: Any) -> Any:
     name = {"float": "f32", "double": "f64"}[str(lanes.type.element)]
     kind = ir.FunctionType(lanes.type, [lanes.type])
-    intrinsic_name = f"llvm.fabs.v{LANES}{name}"
-    return builder.call(
-        cgutils.get_or_insert_function(builder.module, kind, intrinsic_name), [lanes]
+    function = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+        builder.module, kind, f"llvm.fabs.v{LANES}{name}"
     )
+    return builder.call(function, [lanes])
 
 
 @_operation
