@@ -131,19 +131,26 @@ def certify_cell(
     point = best_known(np.array(middle[:2]), np.array(middle[2:4]), middle[4])[0]
     phase = _phase_of(point[:2], phases)
     corners = _corners(*importances, density_range, density_range, penalty_range)
-    boxes, certified = 0, bool(phase) and all(_best_phase(x, phases) == phase for x in corners)
-    for corner in corners:
+    excess = [_excess(point, corner, phases, phase) for corner in corners]
+    boxes, certified = 0, bool(phase) and max(excess) < math.inf
+    for k in np.argsort(excess)[::-1]:  # where x̂ is worst first, because that is where proofs fail
         if not certified:
             break
-        certified, spent = _certify_corner(corner, point, phases[phase], max_boxes)
+        certified, spent = _certify_corner(corners[k], point, phases[phase], max_boxes)
         boxes += spent
     return CellCertificate(phase, certified, point[:2][np.newaxis], point[2:], boxes)
 
 
-def _best_phase(corner: tuple[float, ...], phases: Mapping[str, Directions]) -> str:
-    """Return the phase of the best known model at a corner; another one there ends the proof."""
-    point = best_known(np.array(corner[:2]), np.array(corner[2:4]), corner[4])[0]
-    return _phase_of(point[:2], phases)
+def _excess(
+    point: Floats, corner: tuple[float, ...], phases: Mapping[str, Directions], phase: str
+) -> float:
+    """Return L(x̂) over the least known loss at a corner, infinite if that is in another phase."""
+    importance, density = np.array(corner[:2]), np.array(corner[2:4])
+    best, known, _ = best_known(importance, density, corner[4])
+    if _phase_of(best[:2], phases) != phase:
+        return math.inf
+    model = point_model(importance, density, corner[4])
+    return loss_at(point, model, workspace().moments)[1] / known
 
 
 def _certify_corner(

@@ -341,12 +341,22 @@ def test_place_of_a_box_against_a_core() -> None:
     assert place(core + 1.0, core) == OUTSIDE
 
 
+def is_rightly_done(
+    box: Floats, case: tuple[float, ...], known: float, rng: np.random.Generator
+) -> bool:
+    """Whether, at 60 points, the loss is above what is known, or some slope has one sign."""
+    points = inside(box, 60, rng)
+    slopes = gradient(points, case)
+    sloped = ((slopes > 0).all(axis=0) | (slopes < 0).all(axis=0)).any()
+    return bool(loss(points, case).min() > known or sloped)
+
+
 def test_children_and_what_is_done_make_up_the_parents(work: Workspace) -> None:
-    """The volume of a generation is that of its children, and of the boxes that are done with."""
+    """Every box is cut in two, or inside the core, or done with for a reason that points confirm."""
     case = CASES["equal"]
     region = search_region(np.ones(2), np.full(2, 0.5), 0.0763)[np.newaxis]
     boxes, core = region, np.array([[[0.96, 0.98], [-0.98, -0.96], [0.09, 0.11], [0.09, 0.11]]])
-    entered = np.zeros(1, dtype=bool)
+    entered, rng = np.zeros(1, dtype=bool), np.random.default_rng(12)
     minimum = np.array([0.96897, -0.96897, 0.09768, 0.09768])
     for _ in range(25):
         count = len(boxes)
@@ -357,11 +367,16 @@ def test_children_and_what_is_done_make_up_the_parents(work: Workspace) -> None:
         )  # fmt: skip
         assert n_kept == 0
         assert n % 2 == 0
-        parents = {tuple(box.ravel()) for box in boxes}
+        cut = set()
         for first, second in children[:n].reshape(-1, 2, 4, 2):
             whole = np.stack([first[:, 0], second[:, 1]], axis=-1)
-            assert tuple(whole.ravel()) in parents
+            cut.add(tuple(whole.ravel()))
             assert (first != second).any(axis=1).sum() == 1
+        assert cut <= {tuple(box.ravel()) for box in boxes}
+        for box in boxes:
+            if tuple(box.ravel()) in cut or place(box, core[0]) == INSIDE:
+                continue
+            assert is_rightly_done(box, case, 0.0763, rng)
         boxes = children[:n]
         lost = not ((boxes[..., 0] <= minimum) & (minimum <= boxes[..., 1])).all(axis=-1).any()
         assert not lost or entered[0]
