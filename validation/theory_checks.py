@@ -215,9 +215,11 @@ def _stability(rng: np.random.Generator) -> Iterator[Check]:
     density, distance = 0.7, 1e-4
     critical = float(line.relative_importance.subs(s, density))
     importance = [[1, critical - distance], [1, critical + distance]]
+    # Newton's steps lead to the saddle next door, which has less curvature than they can tell.
     found = descend(
-        np.full((2, 1, 2), [1, -0.02]), [0, density / 2], density=density, importance=importance
-    )
+        np.full((2, 1, 2), [1, -0.02]), [0, density / 2], density=density, importance=importance,
+        method="bfgs",
+    )  # fmt: skip
     lengths = abs(found.W[:, 0]).min(axis=-1)
     second = line.best.closed_form(line.best.second)
     at = {s: density, r: critical + distance}
