@@ -18,6 +18,7 @@ PAIRS = (
     ("theory", "trained"),
 )
 _RESAMPLES = 400
+_ZERO = 1e-16  # of Σ I_i s; a converged loss of 0 is below about 1e-19 of it
 _LEVEL = 0.95
 
 
@@ -260,16 +261,23 @@ GAP_LABELS = {
 def relative_gaps(dataset: xr.Dataset) -> dict[str, Floats]:
     """Return the gaps of a dataset relative to the exact optimum, by the names of `GAP_LABELS`.
 
-    NaN where the optimum's loss is 0: where nothing is ever on all losses are 0, and no gap is
-    relative to anything. Infinite or NaN where a replica diverged. The last two have one entry
-    per replica.
+    NaN where the optimum's loss is 0 up to rounding, so that no gap is relative to anything: where
+    nothing is ever on, and where a model reconstructs everything. Infinite or NaN where a replica
+    diverged. The last two have one entry per replica.
     """
-    optimum = np.where(dataset["optimum_loss"] > 0, dataset["optimum_loss"], np.nan)
+    optimum = dataset["optimum_loss"].values
+    optimum = np.where(optimum > _ZERO * _greatest_loss(dataset), optimum, np.nan)
     return {
         name: dataset[name].values
         / optimum.reshape(optimum.shape + (1,) * (dataset[name].ndim - 2))
         for name in GAP_LABELS
     }
+
+
+def _greatest_loss(dataset: xr.Dataset) -> Floats:
+    """Return Σ I_i s at every grid point, which bounds the loss of a model without weights."""
+    importance = dataset.sizes["feature"] - 1 + dataset["importance"].values
+    return np.asarray(dataset["density"].values[:, np.newaxis] * importance)
 
 
 def _with_interval(row: xr.Dataset, name: str) -> str:

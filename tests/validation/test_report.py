@@ -464,3 +464,11 @@ def test_diverged_replicas_and_density_0_have_a_report() -> None:
         diagram[name][:] = np.inf
     diagram["protocol_gap"][:] = np.nan
     assert "diverged" in report_html(diagram, starts=0)
+
+
+def test_gaps_are_relative_to_nothing_where_the_optimum_is_0(dataset: xr.Dataset) -> None:
+    perfect = dataset.copy(deep=True)
+    perfect["optimum_loss"][0, 0] = 1e-23
+    shown = {panel.name: panel.values for panel in panels(perfect)}
+    assert np.isnan(shown["approximation_gap"][0, 0])
+    assert np.isfinite(shown["approximation_gap"]).sum() == dataset["optimum_loss"].size - 1

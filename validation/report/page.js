@@ -60,6 +60,13 @@ const forPlotly = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"
 
 // --- the details of a point
 
+// Gaps are relative to the optimum's loss, unless that is 0 up to rounding.
+function relativeAt(i, j) {
+  const optimum = at("optimum_loss", i, j);
+  const greatest = density[i] * (settings.n_features - 1 + importance[j]);
+  return (gap) => (optimum > 1e-16 * greatest ? gap / optimum : NaN);
+}
+
 function minimaAt(i, j) {
   const loss = at("minimum_loss", i, j);
   const size = (name) => at(name, i, j).length / loss.length;
@@ -73,12 +80,13 @@ function minimaAt(i, j) {
 
 function replicasAt(i, j) {
   const optimum = at("optimum_loss", i, j);
+  const relative = relativeAt(i, j);
   return Array.from(at("trained_loss", i, j), (loss, k) => ({
     loss,
     phase: phaseName(at("trained_phase", i, j)[k]),
-    above: (loss - optimum) / optimum,
-    basin: at("basin_gap", i, j)[k] / optimum,
-    protocol: at("protocol_gap", i, j)[k] / optimum,
+    above: relative(loss - optimum),
+    basin: relative(at("basin_gap", i, j)[k]),
+    protocol: relative(at("protocol_gap", i, j)[k]),
     settled: at("settled_loss", i, j)[k],
     stuck: at("stuck", i, j)[k] === 1,
   }));
@@ -86,14 +94,15 @@ function replicasAt(i, j) {
 
 function describe(i, j) {
   const optimum = at("optimum_loss", i, j);
+  const relative = relativeAt(i, j);
   const replicas = replicasAt(i, j);
   const theory = Array.from(at("candidate_loss", i, j), (loss, k) => [
     settings.candidates[k] + (k === at("theory_phase", i, j) ? " (lowest)" : ""),
-    number(loss), percentage((loss - optimum) / optimum),
+    number(loss), percentage(relative(loss - optimum)),
   ]);
   const minima = minimaAt(i, j).map((minimum, k) => [
     `${k + 1}: ${minimum.phase}`, number(minimum.loss),
-    percentage((minimum.loss - optimum) / optimum),
+    percentage(relative(minimum.loss - optimum)),
     matrix(minimum.W, settings.n_hidden), vector(minimum.b),
     String(replicas.filter((replica) =>
       Math.abs(replica.settled - minimum.loss) <= 1e-6 * minimum.loss).length),

@@ -127,6 +127,7 @@ def _settings(dataset: xr.Dataset) -> dict[str, Any]:
         "phases": list(phases_of(dataset)),
         "candidates": [str(name) for name in dataset["candidate"].values],
         "candidate_weights": weights,
+        "n_features": n,
         "n_hidden": m,
         "activation": settings["activation"],
         "penalty": settings["penalty"],
