@@ -21,7 +21,7 @@ class Core(NamedTuple):
     ----------
     box : ndarray of shape (4, 2)
     lower : float
-        A lower bound of the loss on it.
+        A lower bound of the loss at a minimizer in it.
     minimizer : ndarray of shape (4, 2)
         Encloses the minimizer, if there is one in the box.
     """
@@ -69,7 +69,9 @@ def core_around(point: Floats, model: Model, work: Workspace) -> Core | None:
         box = np.stack([point - half, point + half], axis=-1)
         lower, kind, _ = bound_box(box, model, math.inf, True, work)
         if kind == CONVEX:
-            return Core(box, lower, _minimizer(work))
+            minimizer = _minimizer(work)
+            closer, _, _ = bound_box(minimizer, model, math.inf, True, work)
+            return Core(box, max(lower, closer), minimizer)
         half *= SHRINK
     return None
 

@@ -373,7 +373,7 @@ def test_children_and_what_is_done_make_up_the_parents(work: Workspace) -> None:
             cut.add(tuple(whole.ravel()))
             assert (first != second).any(axis=1).sum() == 1
         assert cut <= {tuple(box.ravel()) for box in boxes}
-        for box in boxes:
+        for box in boxes[rng.uniform(size=count) < 0.2]:
             if tuple(box.ravel()) in cut or place(box, core[0]) == INSIDE:
                 continue
             assert is_rightly_done(box, case, 0.0763, rng)

@@ -21,6 +21,7 @@ PAIR_ENDS = (0.70640369267321760, 1.0)  # pair and partial superposition tie
 PAIR_MEETS_DEDICATED = (0.5, 0.53573876406532962)
 
 MODELS = [
+    (1e-4, 1.0, 0.0),
     (0.02, 1.0, 0.0),
     (0.05, 0.1, 0.0),
     (0.3, 0.3, 0.0),
