@@ -340,6 +340,29 @@ def test_engines_agree_where_blocks_outputs_and_features_are_skipped(density: An
     np.testing.assert_allclose(results[0].loss_history, results[1].loss_history, rtol=1e-9)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_adam_does_not_see_the_scale_of_the_loss(engine: str) -> None:
+    # A power of two scales every intermediate result exactly, if eps goes with it: gradients far
+    # below 1 are gradients like any other.
+    scale = 2.0**-40
+    results = [
+        train(
+            2,
+            1,
+            density=0.3,
+            importance=np.array([1, 2]) * factor,
+            protocol=replace(BRIEF, eps=1e-8 * factor, steps=100),
+            replicas=3,
+            dtype=torch.float64,
+            engine=engine,
+        )
+        for factor in (1, scale)
+    ]
+    np.testing.assert_array_equal(results[0].W, results[1].W)
+    np.testing.assert_array_equal(results[0].b, results[1].b)
+    np.testing.assert_array_equal(results[0].loss_history * scale, results[1].loss_history)
+
+
 def grid_arguments(n: int) -> dict[str, Any]:
     importance = np.ones((1, 3, n))
     importance[0, :, -1] = 0.3, 1, 4
