@@ -10,15 +10,15 @@ import pytest
 from scipy import stats
 
 from superposition.numerics import Normal, Protocol
+from superposition.numerics.basin_routes import basin_ends
 from superposition.numerics.basins import (
     BASINS,
-    basin_ends,
     basin_of,
     basin_probabilities,
     wilson_interval,
 )
 from superposition.numerics.curvature import curvature
-from superposition.numerics.gradient_flow import gradient_flow
+from superposition.numerics.flow import gradient_flow
 from superposition.numerics.small_starts import critical_angle, same_sign_probability
 from superposition.theory import s
 from superposition.theory.landscape import stability_line
