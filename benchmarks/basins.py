@@ -20,7 +20,7 @@ import torch
 from plain_loop import print_table
 
 from superposition.numerics import Protocol, population_loss, random_starts
-from superposition.numerics.flow import gradient_flow
+from superposition.numerics.gradient_flow import gradient_flow
 from superposition.numerics.population_training import train_on_population
 
 DENSITIES = (0.02, 0.1, 0.5, 1.0)

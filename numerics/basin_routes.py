@@ -16,7 +16,7 @@ from ..features import FeatureDistribution, check_features
 from ..model import check_penalty, check_sizes
 from .arguments import Floats, broadcast_parameters
 from .descent import descend
-from .flow import gradient_flow
+from .gradient_flow import gradient_flow
 from .minima import random_starts
 from .polish import Polished, polish
 from .population_training import train_on_population

@@ -19,7 +19,9 @@ from .protocols import Protocol
 __all__ = [
     "BASINS",
     "Basin",
+    "BasinEnds",
     "BasinProbabilities",
+    "basin_ends",
     "basin_of",
     "basin_probabilities",
     "wilson_interval",

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .arguments import Floats
-from .flow import gradient_flow
+from .gradient_flow import gradient_flow
 
 __all__ = ["critical_angle", "same_sign_probability"]
 

@@ -18,7 +18,7 @@ from superposition.numerics.basins import (
     wilson_interval,
 )
 from superposition.numerics.curvature import curvature
-from superposition.numerics.flow import gradient_flow
+from superposition.numerics.gradient_flow import gradient_flow
 from superposition.numerics.small_starts import critical_angle, same_sign_probability
 from superposition.theory import s
 from superposition.theory.landscape import stability_line

@@ -17,7 +17,7 @@ from superposition.numerics import (
     population_loss_and_grad,
     train,
 )
-from superposition.numerics.flow import gradient_flow
+from superposition.numerics.gradient_flow import gradient_flow
 from superposition.numerics.population_training import initial_weights, train_on_population
 
 Floats = NDArray[np.float64]

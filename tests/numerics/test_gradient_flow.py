@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from superposition import Anticorrelated, Correlated, Independent, ValueDistribution
 from superposition.numerics import descend, population_loss, population_loss_and_grad
-from superposition.numerics.flow import SOLVERS, gradient_flow
+from superposition.numerics.gradient_flow import SOLVERS, gradient_flow
 
 Floats = NDArray[np.float64]
 
