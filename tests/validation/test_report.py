@@ -260,6 +260,12 @@ def test_command(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Pat
     assert not (folder / "report.html").exists()
 
 
+def test_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed, _ = run(capsys, "report", "--help")
+    assert code == 0
+    assert "Example: superposition report" in printed
+
+
 def test_command_refuses(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.html").write_text("my notes")
     for arguments, message in (
@@ -428,7 +434,7 @@ def test_tables_hold_the_agreement(dataset: xr.Dataset, page: str) -> None:
     compared = agreement(dataset)
     html = agreement_tables(dataset, compared).html
     assert html in page
-    assert agreement_tables(dataset)._repr_html_() == html
+    assert html in agreement_tables(dataset, compared)._repr_html_()
     for pair in compared["pair"].values:
         row = html[html.index(f">{pair}<") :]
         shown = [float(x) for x in re.findall(r">(\d\.\d{3}) ", row)[:3]]

@@ -109,18 +109,26 @@ def assert_quiet(browser: webdriver.Chrome, address: str) -> None:
     assert not [url for url in asked if url != address and not url.startswith(("data:", "blob:"))]
 
 
+def pixel_of(browser: webdriver.Chrome, name: str, s: float, r: float) -> tuple[float, float]:
+    """Return where a map shows a grid point, from its upper left corner."""
+    x, y = browser.execute_script(
+        """const axes = document.getElementById(arguments[0])._fullLayout;
+        return [axes.xaxis._offset + axes.xaxis.d2p(arguments[2]),
+                axes.yaxis._offset + axes.yaxis.d2p(arguments[1])];""",
+        name, s, r,
+    )  # fmt: skip
+    return float(x), float(y)
+
+
 def point_at(browser: webdriver.Chrome, name: str, s: float, r: float) -> ActionChains:
     """Return the movement of a mouse to a grid point of a map."""
     plot = browser.find_element(By.ID, name)
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
-    x, y = browser.execute_script(
-        """const axes = document.getElementById(arguments[0])._fullLayout;
-        const box = document.getElementById(arguments[0]).getBoundingClientRect();
-        return [axes.xaxis._offset + axes.xaxis.d2p(arguments[2]) - box.width / 2,
-                axes.yaxis._offset + axes.yaxis.d2p(arguments[1]) - box.height / 2];""",
-        name, s, r,
-    )  # fmt: skip
-    return ActionChains(browser, duration=50).move_to_element_with_offset(plot, round(x), round(y))
+    x, y = pixel_of(browser, name, s, r)
+    middle = plot.size["width"] / 2, plot.size["height"] / 2
+    return ActionChains(browser, duration=50).move_to_element_with_offset(
+        plot, round(x - middle[0]), round(y - middle[1])
+    )
 
 
 def text_of(browser: webdriver.Chrome, name: str) -> str:
@@ -196,10 +204,18 @@ def test_clicking_draws_the_landscape_with_its_minima(
         "return 10 ** Math.min(...document.getElementById('landscape').data[0].z.flat())"
     )
     assert 1 - 1e-9 <= lowest / float(at["optimum_loss"]) < 1.3  # the optimum is between pixels
-    rings = page.execute_script(
-        "return document.getElementById('optimum_phase').data.slice(-2).map(({x, y}) => [x[0], y[0]])"
+    middles = page.execute_script(
+        """const box = document.getElementById('optimum_phase').getBoundingClientRect();
+        return [...document.querySelectorAll('#optimum_phase .shapelayer path')].map((line) => {
+          const {left, right, top, bottom} = line.getBoundingClientRect();
+          return [(left + right) / 2 - box.left, (top + bottom) / 2 - box.top];
+        });"""
     )
-    assert rings == [[r, s]] * 2
+    x, y = pixel_of(page, "optimum_phase", s, r)
+    assert len(middles) == 4  # a vertical and a horizontal line, each in two colors
+    for vertical, horizontal in (middles[:2], middles[2:]):
+        assert vertical[0] == pytest.approx(x, abs=1)
+        assert horizontal[1] == pytest.approx(y, abs=1)
     assert_quiet(page, report)
 
 
@@ -327,7 +343,7 @@ def test_saved_csv_holds_every_number(
 
 
 def test_names_run_nothing(browser: webdriver.Chrome, dataset: xr.Dataset, tmp_path: Path) -> None:
-    attack = "<img src=x onerror=window.hacked=1><script>window.hacked=1</script>"
+    attack = "<b>&lt;</b><img src=x onerror=window.hacked=1><script>window.hacked=1</script>"
     hostile = dataset.assign_attrs(title=attack)
     for name in ("theory_phase", "optimum_phase", "trained_phase", "best_trained_phase"):
         meanings = dataset[name].attrs["flag_meanings"].split(" ")
@@ -345,7 +361,7 @@ def test_names_run_nothing(browser: webdriver.Chrome, dataset: xr.Dataset, tmp_p
     assert page.find_element(By.TAG_NAME, "h1").text == attack
     assert attack in text_of(page, "point")
     label = page.find_element(By.CSS_SELECTOR, "#optimum_phase .hoverlayer .hovertext")
-    assert "<img" in label.text
+    assert "<b>&lt;</b><img" in label.text  # plotly would set <b> in bold
     assert_quiet(page, path.as_uri())
 
 

@@ -18,8 +18,8 @@ def formula(*parts: Any) -> str:
 
     Examples
     --------
-    >>> print(formula("L = ", s**2))
-    <math displaystyle="true"><mtext>L = </mtext><msup><mi>s</mi><mn>2</mn></msup></math>
+    >>> print(formula("L=", s**2))
+    <math displaystyle="true"><mtext>L=</mtext><msup><mi>s</mi><mn>2</mn></msup></math>
     """
     inner = "".join(_part(part) for part in parts)
     return f'<math displaystyle="true">{inner}</math>'
@@ -27,7 +27,7 @@ def formula(*parts: Any) -> str:
 
 def _part(part: Any) -> str:
     if isinstance(part, str):
-        return f"<mtext>{escape(part)}</mtext>"
+        return f"<mtext>{escape(part)}</mtext>".replace(" ", "\u00a0")  # others collapse
     return str(mathml(sympy.sympify(part), printer="presentation"))
 
 

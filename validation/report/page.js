@@ -166,7 +166,7 @@ function contourMap(i, j) {
   const replicas = trained.filter((_, k) => k % 2 === 0).map((x, k) => [x, trained[2 * k + 1]])
     .filter(([x, y]) => Number.isFinite(x) && Number.isFinite(y));
   const farthest = Math.max(1.1, ...minima.flat().map(Math.abs));
-  const { x, loss } = lossMap(1.25 * farthest, 81, modelAt(i, j));
+  const { x, loss } = lossMap(1.25 * farthest, 65, modelAt(i, j));
   // Losses can be 0: nothing is drawn deeper than six decades below the highest.
   const floor = Math.max(1e-6 * Math.max(...loss.flat()), 1e-300);
   const logs = loss.map((row) => row.map((value) => Math.log10(Math.max(value, floor))));
@@ -249,10 +249,19 @@ function choose(i, j) {
   show(i, j);
   if (settings.pair_probability) contourMap(i, j);
   else slices(i, j);
-  for (const panel of figures) {
-    const last = panel.data.length - 1; // the two rings around the chosen point
-    Plotly.restyle(panel.name, { x: [[importance[j]]], y: [[density[i]]] }, [last - 1, last]);
-  }
+  for (const panel of figures) Plotly.relayout(panel.name, { shapes: cross(i, j) });
+}
+
+// Lines through a point of a map, dark on light, so that they show on every color. Not rings of a
+// fixed size: plotly places these wrongly on logarithmic axes.
+function cross(i, j) {
+  const [r, s] = [importance[j], density[i]];
+  const lines = [
+    { xref: "x", x0: r, x1: r, yref: "paper", y0: 0, y1: 1 },
+    { xref: "paper", x0: 0, x1: 1, yref: "y", y0: s, y1: s },
+  ];
+  const pens = [{ color: "#ffffff", width: 3 }, { color: "#000000", width: 1, dash: "dot" }];
+  return pens.flatMap((line) => lines.map((place) => ({ type: "line", line, ...place })));
 }
 
 // --- the maps
@@ -267,13 +276,6 @@ function hoverText(panel, i, j) {
 function drawMap(panel) {
   const [map] = panel.data;
   map.text = Array.from(density, (_, i) => Array.from(importance, (_, j) => hoverText(panel, i, j)));
-  panel.data.push({
-    type: "scatter", mode: "markers", x: [], y: [], hoverinfo: "skip",
-    marker: { symbol: "circle-open", size: 14, color: "#ffffff", line: { width: 4 } },
-  }, {
-    type: "scatter", mode: "markers", x: [], y: [], hoverinfo: "skip",
-    marker: { symbol: "circle-open", size: 14, color: "#000000", line: { width: 1.5 } },
-  });
   const place = byId(panel.name);
   Plotly.newPlot(place, panel.data, panel.layout, drawing);
   place.on("plotly_hover", ({ points: [point] }) => show(...point.pointNumber));

@@ -33,6 +33,15 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+_NOTEBOOK_STYLE = """<style>
+.superposition caption { text-align: left; font-weight: 600; }
+.superposition th, .superposition td { text-align: right; padding: 0.15em 0.7em; }
+.superposition .t { text-align: left; }
+.superposition tbody th { font-weight: normal; }
+.superposition table { margin-bottom: 1em; }
+</style>"""  # the page has a style of its own
+
+
 @dataclass(frozen=True)
 class Fragment:
     """A piece of HTML, shown as such by notebooks.
@@ -46,7 +55,7 @@ class Fragment:
     html: str
 
     def _repr_html_(self) -> str:
-        return self.html
+        return f'<div class="superposition">{_NOTEBOOK_STYLE}{self.html}</div>'
 
 
 def _table(
