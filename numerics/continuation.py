@@ -28,7 +28,8 @@ class Branches:
     """The distinct minima of many models, the lowest first.
 
     Unlike in `GlobalMinimum`, symmetric copies other than rotations of W are minima of their own:
-    where a symmetry ends, they part.
+    where a symmetry ends, they part. Ends are not certified: a saddle that attracts descent is
+    among them, as it is in a `GlobalMinimum` without certificate.
 
     Attributes
     ----------
@@ -122,8 +123,8 @@ def follow(
     --------
     >>> W, b = random_starts(2, 1, count=16)
     >>> ends = follow(W[None], b[None], density=[0.3], importance=[[1, 1]])
-    >>> int(ends.known.sum())  # an antipodal pair, and two weights of one sign
-    2
+    >>> int(ends.known.sum())  # an antipodal pair; two weights of one sign, and its mirror image
+    3
     """
     models, starts = W.shape[:2]
     _, density, importance = broadcast_parameters(W.shape[-1], density, importance, (models,))
@@ -165,7 +166,7 @@ def search(
     Examples
     --------
     >>> search(2, 1, density=[0.1, 0.3], importance=[[1, 1], [1, 1]]).known.sum(axis=1)
-    array([2, 2])
+    array([3, 3])
     """
     shape, density, importance = broadcast_parameters(n_features, density, importance)
     W, b = random_starts(n_features, n_hidden, starts, seed)

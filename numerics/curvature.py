@@ -182,6 +182,7 @@ def curvature(
 
     Examples
     --------
+    >>> from superposition.numerics import descend
     >>> found = descend([[0.9, -0.8]], [0, 0], density=0.1, importance=[1, 1])
     >>> at = curvature(found.W, found.b, density=0.1, importance=[1, 1])
     >>> print(at.kind, bool(at.value > 0))

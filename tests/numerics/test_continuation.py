@@ -49,6 +49,15 @@ def test_rotated_copies_are_one_and_flipped_ones_are_not() -> None:
     assert abs(shape_of(flipped, b) - shape_of(W, b)).max() > 0.1
 
 
+def test_mirrored_copies_are_minima_of_their_own() -> None:
+    """At r = 1 they tie; next to it they do not, and both have to be followed."""
+    found = search(2, 1, density=[0.8], importance=[[1, 1]], starts=64)
+    first, second = found.W[0, :2, 0]
+    assert found.loss[0, 1] == pytest.approx(found.loss[0, 0], rel=1e-10)
+    np.testing.assert_allclose(abs(first), abs(second[::-1]), atol=1e-6)
+    assert abs(abs(first) - abs(second)).max() > 0.1
+
+
 def test_missing_starts_are_not_used() -> None:
     W = np.array([[[[0.9, -0.9]], [[0.9, 0.2]]]])
     b = np.zeros((1, 2, 2))
