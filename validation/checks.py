@@ -26,6 +26,7 @@ from ..theory import (
     triple_points,
 )
 from .check import EXACT, Check, same
+from .numeric_checks import NUMERIC_GROUPS
 from .theory_checks import THEORY_GROUPS
 
 Floats = NDArray[np.float64]
@@ -263,6 +264,7 @@ _GROUPS: tuple[Callable[[np.random.Generator], Iterator[Check]], ...] = (
     _invariances,
     _optimum,
     _sampling,
+    *NUMERIC_GROUPS,
     *THEORY_GROUPS,
 )
 

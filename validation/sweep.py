@@ -116,7 +116,7 @@ def _optimum(
         index = best.reshape(best.shape + (1,) * (values.ndim - best.ndim))
         return np.take_along_axis(values, index, axis=best.ndim).squeeze(axis=best.ndim)
 
-    return {
+    lowest_found = {
         "optimum_phase": of_best(phase),
         "optimum_loss": of_best(found.loss),
         "optimum_W": of_best(found.W),
@@ -124,6 +124,42 @@ def _optimum(
         "optimum_gradient_norm": of_best(found.gradient_norm),
         "optimum_share": tied.mean(axis=-1),
     }
+    _leave_saddles(configuration, lowest_found, density, importance)
+    return lowest_found
+
+
+def _leave_saddles(
+    configuration: PhaseDiagramConfiguration,
+    optimum: dict[str, Any],
+    density: Floats,
+    importance: Floats,
+) -> None:
+    """Replace an optimum that is a saddle, which some starts descend to, by what lies below it."""
+    below = descend(
+        optimum["optimum_W"],
+        optimum["optimum_b"],
+        density=density,
+        importance=importance,
+        activation=configuration.activation,
+        features=configuration.features,
+        penalty=configuration.penalty,
+        certify=True,
+    )
+    lower = below.loss < optimum["optimum_loss"] * (1 - _TIED)
+    if not lower.any():
+        return
+    optimum["optimum_phase"][lower] = classify(
+        below.W[lower],
+        below.b[lower],
+        density[lower],
+        activation=configuration.activation,
+        features=configuration.features,
+    )
+    optimum["optimum_loss"][lower] = below.loss[lower]
+    optimum["optimum_W"][lower] = below.W[lower]
+    optimum["optimum_b"][lower] = below.b[lower]
+    optimum["optimum_gradient_norm"][lower] = below.gradient_norm[lower]
+    optimum["optimum_share"][lower] = 0.0  # no start led here
 
 
 def _trained(
