@@ -171,6 +171,22 @@ def test_matrix_is_below_the_curvature(case: tuple[float, ...], work: Workspace)
     assert checked >= 15
 
 
+def test_matrix_of_a_small_box_is_the_curvature(case: tuple[float, ...], work: Workspace) -> None:
+    """Against central differences of the gradient; half widths of 2⁻²⁰ move it by about 1e-5."""
+    half, step = 2.0**-20, 1e-6
+    rng = np.random.default_rng(13)
+    points = rng.uniform([0.4, 0.4, -0.3, -0.3], [1.2, 1.2, 0.3, 0.3], size=(12, 4))
+    points[::2, 1] *= -1
+    for point in points:
+        box = np.stack([point - half, point + half], axis=-1)
+        bound_box(box, model_of(*case), math.inf, False, work)
+        moved = point + step * np.concatenate([np.eye(4), -np.eye(4)])
+        rises = gradient(moved, case)
+        curvature = (rises[:4] - rises[4:]) / (2 * step)
+        found = work.matrix / np.outer(work.radius, work.radius)
+        np.testing.assert_allclose(found, curvature, atol=2e-3)
+
+
 def test_intervals_of_importance_and_density_cover_all_models(work: Workspace) -> None:
     wide = Model(((1.0, 1.0), (0.5, 0.55)), ((0.4, 0.44), (0.4, 0.44)), 0.0)
     rng = np.random.default_rng(7)
