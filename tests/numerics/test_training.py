@@ -315,17 +315,20 @@ def test_training_is_the_plain_loop_of_linear_models(changes: dict[str, Any], en
         assert_is_the_plain_loop(n, m, "sgd with momentum", engine, "linear", **changes)
 
 
-@pytest.mark.parametrize("density", [0.001, 0.02, [0.0, 0.5, 0.01, 0.0, 1.0, 0.0, 0.03]])
-def test_engines_agree_where_blocks_outputs_and_features_are_skipped(density: Any) -> None:
+@pytest.mark.parametrize(("n", "m"), [(2, 1), (7, 3)])
+@pytest.mark.parametrize("density", [[0.001], [0.02], [0.0, 0.5, 0.01, 0.0, 1.0, 0.0, 0.03]])
+def test_engines_agree_where_blocks_outputs_and_features_are_skipped(
+    density: list[float], n: int, m: int
+) -> None:
     # Sparse inputs leave whole blocks and features off; biases far below 0 clip whole outputs.
-    initial = (np.random.default_rng(3).normal(size=(40, 3, 7)), np.linspace(-1.5, 0.5, 7))
+    initial = (np.random.default_rng(3).normal(size=(40, m, n)), np.linspace(-1.5, 0.5, n))
     protocol = replace(BRIEF, batch_size=150, steps=30, optimizer="rmsprop", learning_rate=0.003)
     results = [
         train(
-            7,
-            3,
-            density=density if np.ndim(density) == 0 else [density],
-            importance=np.ones(7) if np.ndim(density) == 0 else np.ones((1, 7)),
+            n,
+            m,
+            density=[density[:n]],
+            importance=np.ones((1, n)),
             initial=initial,
             replicas=40,
             protocol=protocol,
@@ -338,6 +341,21 @@ def test_engines_agree_where_blocks_outputs_and_features_are_skipped(density: An
     np.testing.assert_allclose(results[0].W, results[1].W, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(results[0].b, results[1].b, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(results[0].loss_history, results[1].loss_history, rtol=1e-9)
+
+
+def test_engines_agree_over_thousands_of_steps() -> None:
+    # Both go through several stretches, between which they put everything down and take it up.
+    protocol = replace(BRIEF, steps=5000, batch_size=4)
+    results = [
+        train(
+            2, 1, density=0.5, importance=[1, 2], protocol=protocol, dtype=torch.float64,
+            engine=engine, chunk_size=1,
+        )
+        for engine in ENGINES
+    ]  # fmt: skip
+    np.testing.assert_allclose(results[0].W, results[1].W, rtol=1e-9)
+    np.testing.assert_allclose(results[0].b, results[1].b, rtol=1e-9)
+    np.testing.assert_allclose(results[0].loss_history, results[1].loss_history, rtol=1e-7)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
