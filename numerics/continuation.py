@@ -56,20 +56,34 @@ class Branches:
         return Branches(self.W[which], self.b[which], self.loss[which], self.evaluations[which])
 
 
-def shape_of(W: Floats, b: Floats, features: FeatureDistribution | None = None) -> Floats:
+def shape_of(
+    W: Floats, b: Floats, features: FeatureDistribution | None = None, *, alike: int = 1
+) -> Floats:
     """Return numbers that rotations of W and free biases leave unchanged, shape (..., k).
 
     The entries of WᵀW on and above the diagonal, and the biases; that of a dead output has no
-    effect and is replaced by −1.
+    effect and is replaced by −1. The first `alike` features are interchangeable, and what belongs
+    to them is sorted: copies with these exchanged have one shape.
 
     Examples
     --------
     >>> shape_of(np.array([[1.0, 0.0]]), np.array([0.0, -0.3]))
     array([ 1.,  0.,  0.,  0., -1.])
     """
-    upper = np.triu_indices(W.shape[-1])
-    gram = (np.swapaxes(W, -1, -2) @ W)[..., upper[0], upper[1]]
-    return np.concatenate([gram, np.where(is_dead(W, b, features), -1.0, b)], axis=-1)
+    gram = np.swapaxes(W, -1, -2) @ W
+    bias = np.where(is_dead(W, b, features), -1.0, b)
+    i, j = np.triu_indices(W.shape[-1])
+    if alike == 1:
+        return np.concatenate([gram[..., i, j], bias], axis=-1)
+    # Sums keep together what sorting takes apart: which bias belongs to which column.
+    diagonal = np.diagonal(gram, axis1=-2, axis2=-1)
+    own = (diagonal, bias, diagonal + bias, *(gram[..., k, :] for k in range(alike, W.shape[-1])))
+    inside = gram[..., i, j][..., (j < alike) & (i < j)]
+    rest = gram[..., i, j][..., i >= alike]
+    sorted_parts = [np.sort(part[..., :alike], axis=-1) for part in own]
+    return np.concatenate(
+        [*sorted_parts, np.sort(inside, axis=-1), rest, bias[..., alike:]], axis=-1
+    )
 
 
 def _distinct(loss: Floats, shapes: Floats, kept: int) -> NDArray[np.intp]:
@@ -97,6 +111,7 @@ def follow(
     importance: ArrayLike,
     use: NDArray[np.bool_] | None = None,
     kept: int = KEPT,
+    alike: int = 1,
     **model: Any,
 ) -> Branches:
     """Descend from several starts at each of many models, and keep the distinct minima.
@@ -111,6 +126,8 @@ def follow(
         Which starts there are; all by default.
     kept : int
         Greatest number of minima to keep for each model.
+    alike : int
+        How many of the first features are interchangeable, so that copies are one minimum.
     **model
         Further arguments of `descend`.
 
@@ -140,7 +157,7 @@ def follow(
     end_W, end_b = W.copy(), b.copy()
     end_W[owner, start], end_b[owner, start] = ends.W, ends.b
     features = check_features(model.get("features"))
-    chosen = _distinct(loss, shape_of(end_W, end_b, features), kept)
+    chosen = _distinct(loss, shape_of(end_W, end_b, features, alike=alike), kept)
     rows = np.arange(models)[:, np.newaxis]
     there = np.where(chosen < 0, chosen[:, :1], chosen)
     return Branches(

@@ -102,13 +102,30 @@ class AdaptiveGrid:
 
     def support(self, points: Integers) -> NDArray[np.bool_]:
         """Return which columns of W are not zero at the optimum, shape (k, n_features)."""
-        length = np.linalg.norm(self.optimum(points)[0], axis=-2)
+        length = self.lengths(self.optimum(points)[0])
         return np.asarray(length > _ZERO_COLUMN * length.max(axis=-1, keepdims=True))
 
-    def _search(self, points: Integers) -> Branches:
+    @property
+    def alike(self) -> int:
+        """How many of the first features are interchangeable: all of importance 1."""
+        features = self.model.get("features")
+        independent = features is None or features.is_independent(self.n_features)
+        return self.n_features - 1 if independent else 1
+
+    def shape(self, W: Floats, b: Floats) -> Floats:
+        """Return what tells minima apart."""
+        return shape_of(W, b, self.model.get("features"), alike=self.alike)
+
+    def lengths(self, W: Floats) -> Floats:
+        """Return the lengths of the columns, those of interchangeable features sorted."""
+        length = np.linalg.norm(W, axis=-2)
+        length[..., : self.alike] = np.sort(length[..., : self.alike], axis=-1)
+        return np.asarray(length)
+
+    def _search(self, points: Integers, starts: int, seed: int) -> Branches:
         return search(
-            self.n_features, self.n_hidden, **self.parameters(points), starts=self.starts,
-            seed=self.seed,
+            self.n_features, self.n_hidden, **self.parameters(points), starts=starts, seed=seed,
+            alike=self.alike,
         )  # fmt: skip
 
     def _store(self, points: Integers, found: Branches) -> None:
@@ -133,7 +150,7 @@ class AdaptiveGrid:
         if len(lower):
             W = np.concatenate([certified.W[lower, np.newaxis], found.W[lower]], axis=1)
             b = np.concatenate([certified.b[lower, np.newaxis], found.b[lower]], axis=1)
-            again = follow(W, b, **self.parameters(points[lower]))
+            again = follow(W, b, **self.parameters(points[lower]), alike=self.alike)
             for kept, new in zip(
                 (found.W, found.b, found.loss), (again.W, again.b, again.loss), strict=True
             ):
@@ -160,7 +177,7 @@ class AdaptiveGrid:
         """Search the corners of coarse cells, and let each know its neighbors' minima."""
         i, j = np.unique(cells[:, :2]), np.unique(cells[:, 2:])
         points = np.stack(np.meshgrid(i, j, indexing="ij"), axis=-1)
-        found = self._search(points.reshape(-1, 2))
+        found = self._search(points.reshape(-1, 2), self.starts, self.seed)
         place = np.arange(i.size * j.size).reshape(i.size, j.size)
         padded = np.pad(place, 1, mode="edge")
         around = (padded[1:-1, 1:-1], padded[:-2, 1:-1], padded[2:, 1:-1],
@@ -168,7 +185,8 @@ class AdaptiveGrid:
         for _ in range(2):
             W, b, use = merge(*(found.take(k.ravel()) for k in around))
             spent = found.evaluations
-            found = follow(W, b, use=use, **self.parameters(points.reshape(-1, 2)))
+            parameters = self.parameters(points.reshape(-1, 2))
+            found = follow(W, b, use=use, **parameters, alike=self.alike)
             found.evaluations[:] += spent
         self._store(points.reshape(-1, 2), found)
 
@@ -177,12 +195,9 @@ class AdaptiveGrid:
         for start in range(0, len(points), _POINTS_PER_CALL):
             part = slice(start, start + _POINTS_PER_CALL)
             rows = [self.row[corner[:, 0], corner[:, 1]] for corner in _corners(cells[part])]
-            fresh = search(
-                self.n_features, self.n_hidden, **self.parameters(points[part]),
-                starts=_FRESH_STARTS, seed=self.seed + 1,
-            )  # fmt: skip
+            fresh = self._search(points[part], _FRESH_STARTS, self.seed + 1)
             W, b, use = merge(*(self.branches.take(row) for row in rows), fresh)
-            found = follow(W, b, use=use, **self.parameters(points[part]))
+            found = follow(W, b, use=use, **self.parameters(points[part]), alike=self.alike)
             found.evaluations[:] += fresh.evaluations
             self._store(points[part], found)
 
@@ -190,8 +205,7 @@ class AdaptiveGrid:
         """Tell whether the optimum of one point becomes that of the other when it is followed."""
         W, b = self.optimum(first)
         there = descend(W, b, **self.parameters(second))
-        features = self.model.get("features")
-        apart = shape_of(there.W, there.b, features) - shape_of(*self.optimum(second), features)
+        apart = self.shape(there.W, there.b) - self.shape(*self.optimum(second))
         return np.asarray(abs(apart).max(axis=-1) <= _SAME_SHAPE)
 
     def connected(self, first: Integers, second: Integers) -> NDArray[np.bool_]:
@@ -224,6 +238,7 @@ class AdaptiveGrid:
             np.concatenate([there.b[lower][where, np.newaxis], b], axis=1),
             use=np.pad(use, ((0, 0), (1, 0)), constant_values=True),
             **self.parameters(points),
+            alike=self.alike,
         )
         found.evaluations[:] += known.evaluations
         self._store(points, found)

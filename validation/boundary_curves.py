@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics import descend, population_loss
-from ..numerics.continuation import shape_of
 from .adaptive_grid import AdaptiveGrid
 
 Floats = NDArray[np.float64]
@@ -38,6 +37,7 @@ _END_WIDTH = 1e-9  # of the side
 _EXTRAPOLATED = 1e-2  # likewise: farther than that nothing is extrapolated
 _SLOPE = 1e-5
 _NEWTON_STEPS = 8
+_PARALLEL = 1e-9
 _FAR = 8.0  # squares: a triple point is next to its own
 _JUMP = 1e-4  # a smaller change at a crossing of losses is not told from a merger
 
@@ -109,8 +109,7 @@ class _Sides:
 
     def apart(self, one: Minima, other: Minima) -> Floats:
         """Return how far two minima are from each other."""
-        features = self.grid.model.get("features")
-        difference = shape_of(one[0], one[1], features) - shape_of(other[0], other[1], features)
+        difference = self.grid.shape(*one[:2]) - self.grid.shape(*other[:2])
         return np.asarray(abs(difference).max(axis=-1))
 
 
@@ -163,7 +162,7 @@ def _distance(sides: _Sides, one: Minima, other: Minima) -> Floats:
     """
     grid = sides.grid
     vanishing = grid.support(sides.first) & ~grid.support(sides.second)
-    length = np.linalg.norm(one[0], axis=-2)
+    length = grid.lengths(one[0])
     remaining = np.where(vanishing, length, np.inf).min(axis=-1)
     return np.where(vanishing.any(axis=-1), remaining, sides.apart(one, other))
 
@@ -381,7 +380,7 @@ def _meeting(
             return None
         many = np.broadcast_to(place, (len(W), 2))
         ends = descend(W, b, **grid.parameters_at(*many.T), tolerance=_TIGHT)
-        kept = _three(shape_of(ends.W, ends.b, grid.model.get("features")))
+        kept = _three(grid.shape(ends.W, ends.b))
         if kept is None:
             return None
         W, b, loss = ends.W[kept], ends.b[kept], ends.loss[kept]
@@ -391,7 +390,13 @@ def _meeting(
                 for h in _SLOPE * np.eye(2)
             ]
         )
-        place = place + np.linalg.solve((slopes[:, 1:] - slopes[:, :1]).T, loss[0] - loss[1:])
+        matrix = (slopes[:, 1:] - slopes[:, :1]).T
+        if abs(np.linalg.det(matrix)) < _PARALLEL * np.linalg.norm(matrix) ** 2:
+            return None  # the three boundaries do not cross
+        place = place + np.linalg.solve(matrix, loss[0] - loss[1:])
+    for value, axis in zip(place, (grid.density, grid.importance), strict=True):
+        if not axis[0] <= value <= axis[-1]:
+            return None
     return TriplePoint(float(place[0]), float(place[1]), W, b)
 
 

@@ -49,6 +49,19 @@ def test_rotated_copies_are_one_and_flipped_ones_are_not() -> None:
     assert abs(shape_of(flipped, b) - shape_of(W, b)).max() > 0.1
 
 
+def test_exchanged_features_are_one_shape_if_they_are_alike() -> None:
+    rng = np.random.default_rng(1)
+    W, b = rng.standard_normal((2, 4)), rng.uniform(0.5, 1, 4)
+    order = [2, 0, 1, 3]
+    exchanged = shape_of(W[:, order], b[order], alike=3)
+    np.testing.assert_allclose(exchanged, shape_of(W, b, alike=3), atol=1e-14)
+    assert abs(shape_of(W[:, order], b[order]) - shape_of(W, b)).max() > 0.01
+    last = [3, 1, 2, 0]
+    assert abs(shape_of(W[:, last], b[last], alike=3) - shape_of(W, b, alike=3)).max() > 0.01
+    biases_exchanged = b[[1, 0, 2, 3]]
+    assert abs(shape_of(W, biases_exchanged, alike=3) - shape_of(W, b, alike=3)).max() > 0.01
+
+
 def test_mirrored_copies_are_minima_of_their_own() -> None:
     """At r = 1 they tie; next to it they do not, and both have to be followed."""
     found = search(2, 1, density=[0.8], importance=[[1, 1]], starts=64)

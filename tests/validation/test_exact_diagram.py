@@ -138,6 +138,21 @@ def test_triple_point_with_a_jump_of_three_thousandths(close: xr.Dataset) -> Non
     assert float(close.triple_importance[0]) == pytest.approx(TRIPLE_R, abs=5e-6)
 
 
+def test_three_features_in_two_dimensions() -> None:
+    """At r = 1 the triangle gives way to a digon and a dedicated feature at s = 0.52184.
+
+    `tests/numerics/test_minima.py` finds that number from the two minima alone.
+    """
+    diagram = exact_phase_diagram(
+        3, 2, density=np.linspace(0.5, 0.54, 9), importance=np.linspace(0.9, 1.101, 12),
+        spacing=8, starts=24,
+    )  # fmt: skip
+    assert spot_check(diagram, points=40, starts=24).rate == 0
+    at_one = abs(diagram.triple_importance.values - 1) < 1e-6
+    assert at_one.any()
+    assert diagram.triple_density.values[at_one][0] == pytest.approx(0.52184, abs=1e-5)
+
+
 def test_branches_of_one_phase_are_told_apart() -> None:
     """Above s = 0.706 partial superposition and its mirror image meet on the line r = 1."""
     diagram = exact_phase_diagram(
