@@ -387,6 +387,12 @@ def test_boundary_lines_follow_the_closed_forms(dataset: xr.Dataset) -> None:
     left, right = below & (x < 1), below & (x > 1)
     assert left.any()
     assert right.any()
+    gaps = np.flatnonzero(np.isnan(x))
+    pieces = [piece for piece in np.split(np.stack([x, y]), gaps, axis=1) if piece.shape[1] > 1]
+    assert len(pieces) == 3  # which meet in the triple point
+    for piece in pieces:
+        apart = np.abs(piece.T / [1, 4 / 7] - 1).max(axis=1)
+        assert np.nanmin(apart) < 1e-5
     np.testing.assert_allclose(x[left], 2 * y[left] / (4 - 5 * y[left]), rtol=1e-5)  # 6 digits
     np.testing.assert_allclose(x[right], (4 - 5 * y[right]) / (2 * y[right]), rtol=1e-5)
 
@@ -431,16 +437,19 @@ def test_typeset_losses_are_the_losses(n: int, m: int) -> None:
 
 
 def test_tables_hold_the_agreement(dataset: xr.Dataset, page: str) -> None:
-    compared = agreement(dataset)
-    html = agreement_tables(dataset, compared).html
-    assert html in page
-    assert html in agreement_tables(dataset, compared)._repr_html_()
+    assert agreement_tables(dataset).html in page
+    moved = dataset.copy(deep=True)
+    moved["theory_phase"][0, :2] = 3 - moved["theory_phase"][0, :2]
+    compared = agreement(moved)
+    tables = agreement_tables(moved, compared)
+    assert tables.html in tables._repr_html_()
+    names = ("agreement", "agreement_away", "kappa")
     for pair in compared["pair"].values:
-        row = html[html.index(f">{pair}<") :]
-        shown = [float(x) for x in re.findall(r">(\d\.\d{3}) ", row)[:3]]
-        expected = [float(compared[name].sel(pair=pair)) for name in
-                    ("agreement", "agreement_away", "kappa")]  # fmt: skip
-        np.testing.assert_allclose(shown, np.abs(expected), atol=5e-4)
+        row = tables.html[tables.html.index(f">{pair}<") :]
+        shown = [float(x) for x in re.findall(r">([-0-9.]+) <small>", row.replace("−", "-"))[:3]]
+        expected = [float(compared[name].sel(pair=pair)) for name in names]
+        np.testing.assert_allclose(shown, expected, atol=5e-4)
+    assert len({float(compared[name].sel(pair="theory-optimum")) for name in names}) == 3
 
 
 def test_data_that_do_not_fit_are_left_out_by_name(dataset: xr.Dataset) -> None:

@@ -113,11 +113,21 @@ def _boundary_lines(
     lines: Sequence[PhaseBoundary], density: Floats, importance: Floats
 ) -> list[go.Scatter]:
     """Return all boundaries as one white line and a black one upon it."""
-    x, y = _joined([boundary_curve(line, *_spread(density, importance)) for line in lines])
+    spread = _spread(density, importance)
+    x, y = _joined([_curve_to_its_ends(line, *spread) for line in lines])
     return [
         go.Scatter(x=x, y=y, mode="lines", hoverinfo="skip", line={"color": color, "width": width})
         for color, width in (("white", 4), ("black", 1.8))
     ]
+
+
+def _curve_to_its_ends(
+    line: PhaseBoundary, density: Floats, importance: Floats
+) -> tuple[Floats, Floats]:
+    """Follow a boundary up to the points where it meets others, which no even spacing hits."""
+    ends = [float(end) for end in line.valid.boundary if end.is_finite]
+    near = [end * (1 + step) for end in ends for step in (-1e-9, 1e-9)]  # the one inside counts
+    return boundary_curve(line, np.union1d(density, near), np.union1d(importance, near))
 
 
 def _spread(density: Floats, importance: Floats) -> tuple[Floats, Floats]:

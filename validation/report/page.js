@@ -182,7 +182,7 @@ function contourMap(i, j) {
       hovertemplate: "w₁ = %{x:.3f}<br>w₂ = %{y:.3f}<br>loss %{text}<extra></extra>",
     },
     marks("closed forms", copies(settings.candidate_weights, NaN),
-      { symbol: "x-thin", size: 9, line: { width: 2, color: "#ffffff" } }),
+      { symbol: "x", size: 8, color: "#ffffff", line: { width: 1, color: "#000000" } }),
     marks("other minimum", copies(minima.slice(1), importance[j]),
       { symbol: "diamond", size: 11, color: "#D55E00", line: { width: 1, color: "#ffffff" } }),
     marks("optimum", copies(minima.slice(0, 1), importance[j]),

@@ -35,7 +35,7 @@ def picture_of(
     """
     # Fixed places: a layout that measures every label first takes longer than all the rest.
     figure = Figure(figsize=(4.2, 3.2))
-    ax = figure.add_axes((0.15, 0.14, 0.66, 0.83))
+    ax = figure.add_axes((0.15, 0.14, 0.6, 0.83))
     x, y = prepare_axes(ax, dataset)
     values = np.maximum(panel.values, FLOOR) if panel.kind is Kind.GAP else panel.values
     mesh = ax.pcolormesh(x, y, values, **_colors(panel, len(phases_of(dataset))))
@@ -43,7 +43,7 @@ def picture_of(
     ax.set_xlabel("relative importance r")
     ax.set_ylabel("density s = P(x ≠ 0)")
     if panel.kind is not Kind.PHASE:
-        bar = figure.colorbar(mesh, cax=figure.add_axes((0.83, 0.14, 0.03, 0.83)))
+        bar = figure.colorbar(mesh, cax=figure.add_axes((0.77, 0.14, 0.03, 0.83)))
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=dpi, metadata={"Software": None})
