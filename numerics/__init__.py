@@ -15,8 +15,9 @@ from .gradient_flow import Flow, gradient_flow
 from .hessian import population_hessian
 from .minima import GlobalMinimum, Minimum, global_minimum, is_dead, random_starts
 from .population_training import PopulationTraining, train_on_population
-from .protocols import PROTOCOLS, Normal, Protocol, XavierNormal, Zero, resolve_protocol
+from .protocols import PROTOCOLS, Normal, Plateau, Protocol, XavierNormal, Zero, resolve_protocol
 from .sampling import training_batch
+from .small_starts import critical_angle, same_sign_probability
 from .training import TrainingResult, train
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Minimizers",
     "Minimum",
     "Normal",
+    "Plateau",
     "PopulationTraining",
     "Protocol",
     "TrainingResult",
@@ -43,6 +45,7 @@ __all__ = [
     "basin_probabilities",
     "certified_minimum",
     "certify_cell",
+    "critical_angle",
     "curvature",
     "descend",
     "global_minimum",
@@ -53,6 +56,7 @@ __all__ = [
     "population_loss_and_grad",
     "random_starts",
     "resolve_protocol",
+    "same_sign_probability",
     "train",
     "train_on_population",
     "training_batch",

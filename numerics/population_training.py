@@ -327,6 +327,11 @@ def train_on_population(
     """
     check_sizes(n_features, n_hidden)
     chosen = resolve_protocol(protocol)
+    if chosen.plateau is not None:
+        raise ValueError(
+            f"the plateau of a protocol is a rule for noisy losses, got {chosen.plateau!r}; "
+            "use patience= and progress= here, with plateau=None"
+        )
     _check_counts(replicas=replicas, patience=patience)
     if not (np.isfinite(tolerance) and tolerance >= 0):
         raise ValueError(f"tolerance must be finite and at least 0, got {tolerance!r}")

@@ -420,3 +420,39 @@ def test_no_descent_that_converges_is_one_line_and_exit_code_one(
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (1, "")
     assert err == "superposition: none of 4 descents converged; try more starts\n"
+
+
+def test_certified_minima_hold_no_saddle(capsys: pytest.CaptureFixture[str]) -> None:
+    """[1, 0] attracts half of the starts here, and is a saddle: one minimum is left."""
+    arguments = ("minimize", "--density", "0.3", "--importance", "0.5", "--starts", "32")
+    plain = json.loads(run(capsys, *arguments, "--json")[1])["minima"]
+    (only,) = json.loads(run(capsys, *arguments, "--json", "--certify")[1])["minima"]
+    assert len(plain) == 2
+    assert only["kind"] == "minimum"
+    assert only["least_curvature"] > 0
+    assert only["loss"] == pytest.approx(plain[0]["loss"], rel=1e-12)
+    assert "minimum, least curvature" in run(capsys, *arguments, "--certify")[1]
+
+
+def test_training_goes_on_from_its_checkpoint(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A file of another configuration is refused, in one line; the same command repeats itself."""
+    file = tmp_path / "state.npz"
+    arguments = (
+        "train",
+        "--density",
+        "0.1",
+        "--replicas",
+        "2",
+        "--checkpoint",
+        str(file),
+        "--json",
+    )
+    first = run(capsys, *arguments)
+    assert first[0] == 0
+    assert file.exists()
+    assert run(capsys, *arguments)[1] == first[1]
+    code, out, error = run(capsys, *arguments, "--seed", "1")
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert str(file) in error

@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from superposition.numerics import (
+    PROTOCOLS,
     Normal,
+    Plateau,
     Protocol,
     population_loss,
     population_loss_and_grad,
@@ -222,3 +224,9 @@ def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
     arguments: dict[str, Any] = {"density": 0.1, "importance": [1, 1], "protocol": PLAIN} | changes
     with pytest.raises(ValueError, match=message):
         train_on_population(2, 1, **arguments)
+
+
+def test_rule_for_noisy_losses_is_refused() -> None:
+    protocol = replace(PROTOCOLS["annealed"], steps=5, plateau=Plateau())
+    with pytest.raises(ValueError, match="patience="):
+        train_on_population(2, 1, density=0.5, importance=[1, 1], protocol=protocol)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,6 +34,10 @@ __all__ = ["minimize", "train"]
 )
 @one_model
 @click.option("--starts", type=click.IntRange(min=1), default=256, show_default=True)
+@click.option(
+    "--certify", is_flag=True,
+    help="Tell minima from saddles by their least curvature, and go on down from saddles.",
+)  # fmt: skip
 @seed_option
 @json_option
 def minimize(
@@ -44,6 +49,7 @@ def minimize(
     penalty: sympy.Expr,
     features: FeatureDistribution,
     starts: int,
+    certify: bool,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -58,6 +64,7 @@ def minimize(
         penalty=float(penalty),
         starts=starts,
         seed=seed,
+        certify=certify,
     )
     minima = [
         {
@@ -67,6 +74,7 @@ def minimize(
             "W": minimum.W.tolist(),
             "b": minimum.b.tolist(),
         }
+        | ({"kind": minimum.kind, "least_curvature": minimum.curvature} if certify else {})
         for minimum in found.minima
     ]
     if as_json:
@@ -78,6 +86,8 @@ def minimize(
         click.echo(f"loss {minimum.loss:.12g}  reached by {share:.1%} of the starts")
         click.echo(f"  W = {rows(minimum.W)}")
         click.echo(f"  b = {rows(minimum.b)}")
+        if certify:
+            click.echo(f"  {minimum.kind}, least curvature {minimum.curvature:.6g}")
     if found.unconverged:
         click.echo(f"{found.unconverged} starts did not converge")
 
@@ -89,6 +99,10 @@ def minimize(
 @one_model
 @protocol_option
 @click.option("--replicas", type=click.IntRange(min=1), default=10, show_default=True)
+@click.option(
+    "--checkpoint", type=click.Path(dir_okay=False, path_type=Path),
+    help="File to keep the state in: the same command goes on from it after an interruption.",
+)  # fmt: skip
 @seed_option
 @device_option
 @json_option
@@ -102,6 +116,7 @@ def train(
     features: FeatureDistribution,
     protocol: str,
     replicas: int,
+    checkpoint: Path | None,
     seed: int,
     device: str,
     as_json: bool,
@@ -124,6 +139,7 @@ def train(
         replicas=replicas,
         seed=seed,
         device=device,
+        checkpoint=checkpoint,
         progress=not as_json,
     )
     optimum = _optimum(n_features, n_hidden, **model).loss
