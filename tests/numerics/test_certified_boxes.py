@@ -396,3 +396,29 @@ def test_children_and_what_is_done_make_up_the_parents(work: Workspace) -> None:
         boxes = children[:n]
         lost = not ((boxes[..., 0] <= minimum) & (minimum <= boxes[..., 1])).all(axis=-1).any()
         assert not lost or entered[0]
+
+
+def test_only_what_is_above_the_known_loss_is_done_with_where_directions_are_given(
+    work: Workspace,
+) -> None:
+    """No point of a box that is dropped has a lower loss; U is well above the minimum, 0.0763."""
+    case, known = CASES["equal"], 0.1
+    boxes = np.array([[[0.7, 1.2], [-1.2, -0.7], [0.0, 0.25], [0.0, 0.25]]])
+    rng = np.random.default_rng(14)
+    dropped = 0
+    for _ in range(13):
+        count = len(boxes)
+        children = np.empty((2 * count, 4, 2))
+        n, _ = next_generation(
+            boxes, count, model_of(*case), False, known, math.inf, np.empty((0, 4, 2)),
+            np.zeros(0, dtype=bool), np.array([[100.0, 101.0]]), children, np.empty(2 * count),
+            np.empty((count, 4, 2)), np.empty(count), work,
+        )  # fmt: skip
+        pairs = children[:n].reshape(-1, 2, 4, 2)
+        cut = {tuple(np.stack([a[:, 0], b[:, 1]], axis=-1).ravel()) for a, b in pairs}
+        for box in boxes:
+            if tuple(box.ravel()) not in cut:
+                dropped += 1
+                assert loss(inside(box, 300, rng), case).min() > known
+        boxes = children[:n]
+    assert dropped > 200
