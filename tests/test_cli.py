@@ -31,7 +31,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["derive"], ["minimize"], ["train"], ["phase-diagram"], ["verify"]]
+    "command", [[], ["derive"], ["minimize"], ["train"], ["phase-diagram"], ["report"], ["verify"]]
 )
 def test_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     code, out, _ = run(capsys, *command, "--help")
