@@ -32,22 +32,6 @@ def compiled(function: Function) -> Function:
     return _kept(function, {"nogil": True, "error_model": "numpy"})
 
 
-def reordered(function: Function) -> Function:
-    """Compile as `compiled` does, but let sums be reordered and products be fused with sums.
-
-    Loops over sums then run on vectors. For sums that no compensation depends on.
-    """
-    return _kept(
-        function,
-        {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}},
-    )
-
-
-def calling_back(function: Function) -> Function:
-    """Compile a function that calls the interpreter; it takes the lock itself where it does."""
-    return _kept(function, {"error_model": "numpy"})
-
-
 def compiled_on_borrowed(function: Function) -> Function:
     """Compile a function that makes no array, as `compiled`, without counting references.
 

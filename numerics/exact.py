@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..features import FeatureDistribution, check_features
 from ..model import check_activation, check_penalty
+from . import general_recurrence, quadrature, recurrence
 from .arguments import Floats, broadcast_parameters, check_weights
-from .batch import Rows, losses_of_rows
-from .laws import DEFAULT_RTOL
+from .compiled import compiled
+from .laws import QUADRATURE_FEATURES, Laws, laws_of, workspace
+from .single_output import compensated_sum_of_products
 
 Array = TypeVar("Array", NDArray[np.float64], torch.Tensor)
 
@@ -32,34 +34,163 @@ class LossAndGradient:
         Derivative of the loss in W.
     db : array of shape (..., n_features)
         Derivative of the loss in b.
-    error : array of shape (...)
-        Bound on the error of `loss`: of the sum over nodes, where there is one, with an estimate
-        of rounding.
-    gradient_error : array of shape (...)
-        The same for every entry of `dW` and `db`.
     """
 
     loss: Any
     dW: Any
     db: Any
-    error: Any
-    gradient_error: Any
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.loss, self.dW, self.db))
 
 
-def check_rtol(rtol: float) -> float:
-    """Return a tolerance that can be aimed at.
+@compiled
+def _linear_output(
+    output: int, couplings: Floats, e: float, bias: float, density: Floats, gradient: Floats
+) -> tuple[float, float]:
+    """Return the loss of one output without activation: squared mean error plus variance."""
+    n = couplings.shape[0]
+    mean_error = bias
+    variance = 0.0
+    for j in range(n):
+        gap = -e if j == output else couplings[j]
+        mean = 0.5 * density[j]
+        mean_error += gap * mean
+        variance += gap * gap * (density[j] / 3.0 - mean * mean)
+    for j in range(n):
+        gap = -e if j == output else couplings[j]
+        mean = 0.5 * density[j]
+        gradient[j] = 2.0 * (mean_error * mean + gap * (density[j] / 3.0 - mean * mean))
+    return mean_error * mean_error + variance, 2.0 * mean_error
 
-    Raises
-    ------
-    ValueError
-        If it is not between 1e-14 and 1.
+
+@compiled
+def _linear_output_of_moments(
+    output: int,
+    couplings: Floats,
+    e: float,
+    bias: float,
+    mean: Floats,
+    covariance: Floats,
+    gradient: Floats,
+) -> tuple[float, float]:
+    """Return the loss of one output without activation, for any mean and covariance."""
+    n = couplings.shape[0]
+    mean_error = bias
+    for j in range(n):
+        mean_error += (-e if j == output else couplings[j]) * mean[j]
+    variance = 0.0
+    for j in range(n):
+        spread = 0.0
+        for k in range(n):
+            spread += covariance[j, k] * (-e if k == output else couplings[k])
+        variance += (-e if j == output else couplings[j]) * spread
+        gradient[j] = 2.0 * (mean_error * mean[j] + spread)
+    return mean_error * mean_error + variance, 2.0 * mean_error
+
+
+@compiled
+def model_loss_and_gradient(
+    W: Floats,
+    b: Floats,
+    density: Floats,
+    importance: Floats,
+    penalty: float,
+    linear: bool,
+    laws: Laws | None,
+    model: int,
+    dW: Floats,
+    db: Floats,
+    gram: Floats,
+    dgram: Floats,
+    moments: Floats,
+) -> float:
+    """Return the loss of one model and overwrite `dW` (m, n) and `db` (n,) with its gradient.
+
+    Its features have the law number `model` of `laws`, or are independent and uniform. `gram` and `dgram` are scratch of shape
+    (n, n), `moments` is a `workspace`.
     """
-    if not 1e-14 <= rtol <= 1.0:  # also refuses NaN
-        raise ValueError(f"rtol must be between 1e-14 and 1, got {rtol}; the default is 1e-9")
-    return float(rtol)
+    m, n = W.shape
+    loss = 0.0
+    for i in range(n):
+        for j in range(i):
+            gram[i, j] = gram[j, i] = compensated_sum_of_products(0.0, 1.0, W[:, i], W[:, j])
+    for i in range(n):
+        e = compensated_sum_of_products(1.0, -1.0, W[:, i], W[:, i])
+        gram[i, i] = compensated_sum_of_products(0.0, 1.0, W[:, i], W[:, i])
+        if importance[i] == 0.0:
+            dgram[i, :] = 0.0
+            db[i] = 0.0
+            continue
+        if laws is not None:
+            if linear:
+                value, slope = _linear_output_of_moments(
+                    i, gram[i], e, b[i], laws.mean[model], laws.covariance[model], dgram[i]
+                )
+            else:
+                value, slope = general_recurrence.loss_of_output(
+                    i, gram[i], e, b[i], laws.states, laws.probability[model], dgram[i], moments
+                )
+        elif linear:
+            value, slope = _linear_output(i, gram[i], e, b[i], density, dgram[i])
+        elif n <= QUADRATURE_FEATURES:
+            value, slope = quadrature.loss_of_output(i, gram[i], e, b[i], density, dgram[i])
+        else:
+            value, slope = recurrence.loss_of_output(
+                i, gram[i], e, b[i], density, dgram[i], moments
+            )
+        loss += importance[i] * value
+        db[i] = importance[i] * slope
+        for j in range(n):
+            dgram[i, j] *= importance[i]
+    if penalty != 0.0:
+        for i in range(n):
+            for j in range(n):
+                if i != j:
+                    loss += penalty * gram[i, j] * gram[i, j]
+                    dgram[i, j] += 2.0 * penalty * gram[i, j]
+    for h in range(m):
+        for j in range(n):
+            total = 0.0
+            for i in range(n):
+                total += W[h, i] * (dgram[i, j] + dgram[j, i])
+            dW[h, j] = total
+    return loss
+
+
+@compiled
+def _batch_loss_and_gradient(
+    W: Floats,
+    b: Floats,
+    density: Floats,
+    importance: Floats,
+    penalty: Floats,
+    linear: bool,
+    laws: Laws | None,
+    loss: Floats,
+    dW: Floats,
+    db: Floats,
+    moments: Floats,
+) -> None:
+    n = W.shape[2]
+    gram = np.empty((n, n))
+    dgram = np.empty((n, n))
+    for k in range(W.shape[0]):
+        loss[k] = model_loss_and_gradient(
+            W[k],
+            b[k],
+            density[k],
+            importance[k],
+            penalty[k],
+            linear,
+            laws,
+            k,
+            dW[k],
+            db[k],
+            gram,
+            dgram,
+            moments,
+        )
 
 
 def _evaluate(
@@ -70,14 +201,12 @@ def _evaluate(
     activation: str,
     features: FeatureDistribution | None,
     penalty: ArrayLike,
-    rtol: float,
-    gradient: bool,
 ) -> LossAndGradient:
     features = check_features(features)
     linear = check_activation(activation) == "linear"
     penalty = check_penalty(penalty)
-    rtol = check_rtol(rtol)
     n, m, shape = check_weights(W, b)
+    moments = workspace(features, n, linear)
     if penalty.ndim:
         shape = np.broadcast_shapes(shape, penalty.shape)
     parameters = broadcast_parameters(n, density, importance, shape, features)
@@ -88,26 +217,24 @@ def _evaluate(
         full = values if values.shape == shape + tail else np.broadcast_to(values, shape + tail)
         return np.require(full, requirements=["C", "W"]).reshape(-1, *tail)
 
-    found = losses_of_rows(
-        Rows(
-            rows(W, m, n),
-            rows(b, n),
-            rows(parameters.density, n),
-            rows(parameters.importance, n),
-            rows(penalty),
-            linear,
-        ),
-        features,
-        rtol,
-        gradient,
+    rows_W, rows_density = rows(W, m, n), rows(parameters.density, n)
+    loss = np.empty(rows_W.shape[0])
+    dW = np.empty_like(rows_W)
+    db = np.empty((rows_W.shape[0], n))
+    _batch_loss_and_gradient(
+        rows_W,
+        rows(b, n),
+        rows_density,
+        rows(parameters.importance, n),
+        rows(penalty),
+        linear,
+        laws_of(features, rows_density, linear),
+        loss,
+        dW,
+        db,
+        moments,
     )
-    return LossAndGradient(
-        found.loss.reshape(shape),
-        found.dW.reshape(*shape, m, n),
-        found.db.reshape(*shape, n),
-        found.errors[:, 0].reshape(shape),
-        found.errors[:, 1].reshape(shape),
-    )
+    return LossAndGradient(loss.reshape(shape), dW.reshape(*shape, m, n), db.reshape(*shape, n))
 
 
 def _sum_to_shape(gradient: torch.Tensor, shape: torch.Size) -> torch.Tensor:
@@ -119,10 +246,9 @@ class _PopulationLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, W: torch.Tensor, b: torch.Tensor, arguments: dict[str, Any]
+        ctx: Any, W: torch.Tensor, b: torch.Tensor, arguments: tuple[Any, ...]
     ) -> torch.Tensor:
-        with_gradient = any(ctx.needs_input_grad)
-        result = _evaluate(_to_numpy(W), _to_numpy(b), **arguments, gradient=with_gradient)
+        result = _evaluate(_to_numpy(W), _to_numpy(b), *arguments)
         dW, db = (
             torch.as_tensor(d, dtype=W.dtype, device=W.device) for d in (result.dW, result.db)
         )
@@ -162,7 +288,6 @@ def population_loss(
     activation: str = ...,
     features: FeatureDistribution | None = ...,
     penalty: Any = ...,
-    rtol: float = ...,
 ) -> torch.Tensor: ...
 
 
@@ -176,7 +301,6 @@ def population_loss(
     activation: str = ...,
     features: FeatureDistribution | None = ...,
     penalty: Any = ...,
-    rtol: float = ...,
 ) -> NDArray[np.float64]: ...
 
 
@@ -189,7 +313,6 @@ def population_loss(
     activation: str = "relu",
     features: FeatureDistribution | None = None,
     penalty: Any = 0.0,
-    rtol: float = DEFAULT_RTOL,
 ) -> Any:
     r"""Exact expected loss Σ_i I_i E(x_i − x̂_i)² + λ Σ_{i≠j} (W_i·W_j)², without sampling.
 
@@ -236,18 +359,17 @@ def population_loss(
     >>> print(f"{loss:.6f}")  # s²/3
     0.083333
     """
-    arguments: dict[str, Any] = {
-        "density": _detached(density),
-        "importance": _detached(importance),
-        "activation": activation,
-        "features": features,
-        "penalty": _detached(penalty),
-        "rtol": rtol,
-    }
+    arguments = (
+        _detached(density),
+        _detached(importance),
+        activation,
+        features,
+        _detached(penalty),
+    )
     if isinstance(W, torch.Tensor):
         b = torch.as_tensor(b, device=W.device)
         return cast(Any, _PopulationLoss.apply)(W, b, arguments)
-    return _evaluate(_to_numpy(W), _to_numpy(b), **arguments, gradient=False).loss
+    return _evaluate(_to_numpy(W), _to_numpy(b), *arguments).loss
 
 
 def population_loss_and_grad(
@@ -259,7 +381,6 @@ def population_loss_and_grad(
     activation: str = "relu",
     features: FeatureDistribution | None = None,
     penalty: Any = 0.0,
-    rtol: float = DEFAULT_RTOL,
 ) -> LossAndGradient:
     """Exact population loss with its gradient in W and b.
 
@@ -289,14 +410,12 @@ def population_loss_and_grad(
         activation,
         features,
         _detached(penalty),
-        rtol,
-        True,
     )
     if not isinstance(W, torch.Tensor):
         return result
     tensors = (
         torch.as_tensor(part, dtype=W.dtype, device=W.device)
-        for part in (result.loss, result.dW, result.db, result.error, result.gradient_error)
+        for part in (result.loss, result.dW, result.db)
     )
     return LossAndGradient(*tensors)
 
