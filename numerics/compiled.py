@@ -29,7 +29,24 @@ def compiled(function: Function) -> Function:
     Division by zero follows IEEE 754, as in NumPy; no reordering of floating-point operations is
     allowed, because the compensated arithmetic of the exact losses depends on it.
     """
-    return _kept(function, {"nogil": True, "error_model": "numpy"})
+    # Said although it is the default: a caller that counts no references would pass that on.
+    return _kept(function, {"nogil": True, "error_model": "numpy", "_nrt": True})
+
+
+def reordered(function: Function) -> Function:
+    """Compile as `compiled` does, but let sums be reordered and products be fused with sums.
+
+    Loops over sums then run on vectors. For sums that no compensation depends on.
+    """
+    return _kept(
+        function,
+        {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}},
+    )
+
+
+def calling_back(function: Function) -> Function:
+    """Compile a function that calls the interpreter; it takes the lock itself where it does."""
+    return _kept(function, {"error_model": "numpy"})
 
 
 def compiled_on_borrowed(function: Function) -> Function:
@@ -49,6 +66,18 @@ def compiled_on_borrowed(function: Function) -> Function:
             "no_cfunc_wrapper": True,
         },
     )
+
+
+def borrowing(function: Function, *, reorder: bool = False) -> Function:
+    """Compile a function that makes no array, as `compiled`, without counting references.
+
+    As `compiled_on_borrowed` does, but it is left to the compiler what to inline. With `reorder`,
+    sums may be reordered as in `reordered`.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    if reorder:
+        options["fastmath"] = {"reassoc", "contract", "nsz"}
+    return _kept(function, {**options, "no_cfunc_wrapper": True})
 
 
 def _kept(function: Function, options: dict[str, Any]) -> Function:

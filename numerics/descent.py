@@ -21,10 +21,10 @@ from ..model import check_activation, check_penalty
 from .arguments import Floats, broadcast_parameters, check_weights
 from .compiled import compiled
 from .curvature import KINDS, Curvature, curvature
-from .exact import model_loss_and_gradient
 from .hessian import has_exact_hessian
-from .laws import QUADRATURE_FEATURES, Laws, laws_of, workspace
+from .laws import QUADRATURE_FEATURES, Laws, Workspace, laws_of, workspace
 from .newton import newton_rows
+from .one_model import model_loss_and_gradient
 
 _SUFFICIENT_DECREASE = 1e-4
 _CURVATURE = 0.9
@@ -34,6 +34,7 @@ _MODELS_PER_TASK = 512
 _STATIONARY = 1e-7  # gradient norm of a stationary point, in units of Σ_i I_i s_i
 _PUSH = 1e-2  # how far from a saddle the next descent starts
 _PUSHES = 8
+_RTOL = 1e-12  # of losses that are a sum over nodes, so that their gradient is smooth enough
 METHODS = ("newton", "bfgs")
 
 
@@ -113,7 +114,7 @@ def _descend_one(
     model: int,
     tolerance: float,
     max_iterations: int,
-    moments: Floats,
+    work: Workspace,
 ) -> tuple[float, float, int]:
     """Run BFGS with a weak Wolfe line search; overwrite `W` and `b`.
 
@@ -135,7 +136,7 @@ def _descend_one(
     H = np.eye(d)
     loss = model_loss_and_gradient(
         x[: m * n].reshape(m, n), x[m * n :], density, importance, penalty, linear,
-        laws, model, gradient[: m * n].reshape(m, n), gradient[m * n :], gram, dgram, moments,
+        laws, model, gradient[: m * n].reshape(m, n), gradient[m * n :], gram, dgram, work,
     )  # fmt: skip
     evaluations = 1
     norm = np.sqrt(_dot(gradient, gradient))
@@ -160,7 +161,7 @@ def _descend_one(
             trial_loss = model_loss_and_gradient(
                 trial[: m * n].reshape(m, n), trial[m * n :], density, importance, penalty, linear,
                 laws, model, trial_gradient[: m * n].reshape(m, n), trial_gradient[m * n :], gram,
-                dgram, moments,
+                dgram, work,
             )  # fmt: skip
             evaluations += 1
             bound = loss + _SUFFICIENT_DECREASE * step * slope + _ROUNDING * abs(loss)
@@ -204,7 +205,7 @@ def _descend_rows(
     laws: Laws | None,
     tolerance: Floats,
     max_iterations: int,
-    moments: Floats,
+    work: Workspace,
     loss: Floats,
     norm: Floats,
     evaluations: NDArray[np.int64],
@@ -212,7 +213,7 @@ def _descend_rows(
     for k in range(W.shape[0]):
         loss[k], norm[k], evaluations[k] = _descend_one(
             W[k], b[k], density[k], importance[k], penalty[k], linear, laws, k, tolerance[k],
-            max_iterations, moments,
+            max_iterations, work,
         )  # fmt: skip
 
 
@@ -324,11 +325,11 @@ def _descend_part(rows: _Rows, method: str, max_iterations: int) -> None:
             max_iterations, rows.loss, rows.norm, rows.evaluations,
         )  # fmt: skip
         return
+    n = rows.W.shape[-1]
     _descend_rows(
         rows.W, rows.b, rows.density, rows.importance, rows.penalty, rows.linear,
         laws_of(rows.features, rows.density, rows.linear), rows.tolerance, max_iterations,
-        workspace(rows.features, rows.W.shape[-1], rows.linear), rows.loss, rows.norm,
-        rows.evaluations,
+        workspace(rows.features, n, rows.linear, _RTOL), rows.loss, rows.norm, rows.evaluations,
     )  # fmt: skip
 
 
@@ -419,7 +420,6 @@ def descend(
     W = np.asarray(W, dtype=np.float64)
     b = np.asarray(b, dtype=np.float64)
     n, m, shape = check_weights(W, b)
-    workspace(features, n, linear)  # raises where the loss is not available
     shape, density, importance = broadcast_parameters(
         n, density, importance, np.broadcast_shapes(shape, penalty.shape), features
     )

@@ -17,9 +17,10 @@ from scipy.integrate import solve_ivp
 from ..features import FeatureDistribution
 from .arguments import Floats
 from .compiled import compiled
-from .exact import model_loss_and_gradient, population_loss_and_grad
-from .laws import Laws
+from .exact import population_loss_and_grad
+from .laws import Laws, Workspace
 from .model_rows import ModelRows, in_threads, model_rows
+from .one_model import model_loss_and_gradient
 
 __all__ = ["SOLVERS", "Flow", "gradient_flow"]
 
@@ -111,7 +112,7 @@ def _flow_one(
     times: Floats,
     x_at: Floats,
     loss_at: Floats,
-    moments: Floats,
+    work: Workspace,
 ) -> tuple[float, float, float, int]:
     """Follow the flow of one model; overwrite `x`, which holds W and then b.
 
@@ -127,7 +128,7 @@ def _flow_one(
     trial = np.empty(d)
     loss = model_loss_and_gradient(
         x[:mn].reshape(m, n), x[mn:], density, importance, penalty, linear, laws, model,
-        k[0, :mn].reshape(m, n), k[0, mn:], gram, dgram, moments,
+        k[0, :mn].reshape(m, n), k[0, mn:], gram, dgram, work,
     )  # fmt: skip
     k[0] *= -1.0
     norm = _norm(k[0])
@@ -154,7 +155,7 @@ def _flow_one(
                 trial[j] = x[j] + h * total
             trial_loss = model_loss_and_gradient(
                 trial[:mn].reshape(m, n), trial[mn:], density, importance, penalty, linear, laws,
-                model, k[stage, :mn].reshape(m, n), k[stage, mn:], gram, dgram, moments,
+                model, k[stage, :mn].reshape(m, n), k[stage, mn:], gram, dgram, work,
             )  # fmt: skip
             for j in range(d):
                 k[stage, j] *= -1.0
@@ -212,13 +213,13 @@ def _flow_rows(
     times: Floats,
     x_at: Floats,
     loss_at: Floats,
-    moments: Floats,
+    work: Workspace,
     ends: Floats,
 ) -> None:
     for row in range(x.shape[0]):
         ends[row, 0], ends[row, 1], ends[row, 2], ends[row, 3] = _flow_one(
             x[row], m, density[row], importance[row], penalty[row], linear, laws, row, until,
-            target[row], rtol, atol, max_steps, times, x_at[row], loss_at[row], moments,
+            target[row], rtol, atol, max_steps, times, x_at[row], loss_at[row], work,
         )  # fmt: skip
 
 

@@ -11,12 +11,18 @@ from ..features import FeatureDistribution, GateKind, Independent
 from ..values import ValueDistribution
 from . import general_recurrence, recurrence
 from .arguments import Floats
-from .joint_states import JointStates, joint_states, set_probabilities
+from .contour.accuracy import Sums
+from .contour.model import sums_of
+from .joint_states import JointStates, joint_states, set_probabilities, state_count
 
-__all__ = ["MAX_RELU_FEATURES", "Laws", "laws_of", "mean_and_covariance", "workspace"]
+__all__ = ["DEFAULT_RTOL", "Laws", "Workspace", "laws_of", "mean_and_covariance", "workspace"]
 
-MAX_RELU_FEATURES = 10
 QUADRATURE_FEATURES = 3
+RECURRENCE_FEATURES = 7
+"""Where the recurrence and the contour take about equally long."""
+
+RECURRENCE_STATES = 3**7
+DEFAULT_RTOL = 1e-9
 
 
 class Laws(NamedTuple):
@@ -44,8 +50,9 @@ def _is_standard(features: FeatureDistribution, n_features: int) -> bool:
 def laws_of(features: FeatureDistribution, density: Floats, linear: bool) -> Laws | None:
     """Return the laws of models with these densities, shape (models, n_features).
 
-    None means independent features with uniform values, of which the density says all: compiled
-    code is then compiled without a trace of the others.
+    None means independent features with uniform values, of which the density says all, or that
+    all outputs are sums over nodes (`workspace`): compiled code is then compiled without a trace of
+    the others.
     """
     models, n = density.shape
     if _is_standard(features, n):
@@ -56,6 +63,8 @@ def laws_of(features: FeatureDistribution, density: Floats, linear: bool) -> Law
             np.empty((models, 0)),
             *mean_and_covariance(features, density),
         )
+    if state_count(features, n) > RECURRENCE_STATES:
+        return None
     return Laws(
         joint_states(features, n),
         set_probabilities(features, density),
@@ -64,26 +73,48 @@ def laws_of(features: FeatureDistribution, density: Floats, linear: bool) -> Law
     )
 
 
-def workspace(features: FeatureDistribution, n_features: int, linear: bool) -> Floats:
-    """Return the scratch memory that the loss of a model needs: empty where it needs none.
+class Workspace(NamedTuple):
+    """Scratch memory for the loss of one model at a time; threads must not share it.
 
-    Raises
-    ------
-    ValueError
-        If the exact ReLU loss is not written for as many features.
+    Attributes
+    ----------
+    moments : ndarray
+        Of the recurrences; empty where none is used.
+    sums : Sums, optional
+        How outputs are summed over nodes. None where every output has a closed form; compiled code
+        is then compiled without the sums.
     """
+
+    moments: Floats
+    sums: Sums | None
+
+
+def workspace(
+    features: FeatureDistribution,
+    n_features: int,
+    linear: bool,
+    rtol: float = DEFAULT_RTOL,
+    gradient: bool = True,
+) -> Workspace:
+    """Return the scratch memory that the loss of a model needs.
+
+    `rtol` is the relative error of the loss that is aimed at where a sum over nodes is used, and
+    without `gradient` such a sum gives the loss only.
+    """
+    nothing = np.empty((0, 0))
     if linear:
-        return np.empty((0, 0))
-    if not _is_standard(features, n_features):
-        return general_recurrence.workspace(joint_states(features, n_features))
-    if n_features <= QUADRATURE_FEATURES:
-        return np.empty((0, 0))
-    if n_features > MAX_RELU_FEATURES:
-        raise ValueError(
-            f"the exact ReLU loss is available for n_features up to {MAX_RELU_FEATURES}, "
-            f"got {n_features}; use activation='linear', or a model with fewer features"
-        )
-    return recurrence.workspace(n_features)
+        return Workspace(nothing, None)
+    if _is_standard(features, n_features):
+        if n_features <= QUADRATURE_FEATURES:
+            return Workspace(nothing, None)
+        closed = min(n_features, RECURRENCE_FEATURES)
+        moments = recurrence.workspace(closed)
+        if closed == n_features:
+            return Workspace(moments, None)
+        return Workspace(moments, sums_of(features, n_features, closed, gradient, rtol))
+    if state_count(features, n_features) > RECURRENCE_STATES:
+        return Workspace(nothing, sums_of(features, n_features, 0, gradient, rtol))
+    return Workspace(general_recurrence.workspace(joint_states(features, n_features)), None)
 
 
 def _value_moments(values: ValueDistribution) -> tuple[float, float]:

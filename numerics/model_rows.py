@@ -13,9 +13,10 @@ from numpy.typing import ArrayLike
 from ..features import FeatureDistribution, check_features
 from ..model import check_activation, check_penalty
 from .arguments import Floats, broadcast_parameters, check_weights
-from .laws import Laws, laws_of, workspace
+from .laws import Laws, Workspace, laws_of, workspace
 
 _MODELS_PER_TASK = 256
+_RTOL = 1e-12  # of losses that are sums over nodes, so that their gradient is smooth enough
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,9 @@ class ModelRows:
         """Return the laws of the inputs of these rows."""
         return laws_of(self.features, self.density[part], self.linear)
 
-    def workspace(self) -> Floats:
+    def workspace(self) -> Workspace:
         """Return new scratch memory for the loss of one model at a time."""
-        return workspace(self.features, self.W.shape[-1], self.linear)
+        return workspace(self.features, self.W.shape[-1], self.linear, _RTOL)
 
 
 def model_rows(
@@ -80,7 +81,6 @@ def model_rows(
     W = np.asarray(W, dtype=np.float64)
     b = np.asarray(b, dtype=np.float64)
     n, m, shape = check_weights(W, b)
-    workspace(features, n, linear)  # raises where the loss is not available
     shape, density, importance = broadcast_parameters(
         n, density, importance, np.broadcast_shapes(shape, penalty.shape), features
     )

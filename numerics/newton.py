@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from .arguments import Floats
 from .compiled import compiled
-from .exact import model_loss_and_gradient
+from .laws import Workspace
+from .one_model import model_loss_and_gradient
 from .second_derivatives import RECORD, model_hessian
 
 _FIRST_RADIUS = 0.2  # short of any neighboring basin
@@ -190,7 +191,7 @@ def newton_rows(
 
     Shapes: W (models, m, n), b, density and importance (models, n), the others (models,). The
     last three are overwritten, and loss and gradient norm are those of the other implementation,
-    `exact.model_loss_and_gradient`: that a model has converged is not the descent's own word.
+    `one_model.model_loss_and_gradient`: that a model has converged is not the descent's own word.
     """
     models, m, n = W.shape
     d = m * n + n
@@ -200,7 +201,7 @@ def newton_rows(
     hessian, new_hessian, factor = np.empty((d, d)), np.empty((d, d)), np.empty((d, d))
     gram, dgram, record = np.empty((n, n)), np.empty((n, n)), np.empty(RECORD)
     second, along = np.empty((n, n + 1)), np.empty((m, n + 1))
-    dW, db, moments = np.empty((m, n)), np.empty(n), np.empty((0, 0))
+    dW, db, work = np.empty((m, n)), np.empty(n), Workspace(np.empty((0, 0)), None)
     for k in range(models):
         evaluations[k] = 1 + _newton_one(
             W[k], b[k], density[k], importance[k], penalty[k], 0.5 * tolerance[k], max_iterations,
@@ -209,7 +210,7 @@ def newton_rows(
         )  # fmt: skip
         loss[k] = model_loss_and_gradient(
             W[k], b[k], density[k], importance[k], penalty[k], False, None, k, dW, db, gram, dgram,
-            moments,
+            work,
         )  # fmt: skip
         squared = 0.0
         for i in range(n):

@@ -17,9 +17,9 @@ from ..features import FeatureDistribution, check_features
 from ..model import check_penalty, check_sizes
 from .arguments import Floats, broadcast_parameters
 from .compiled import compiled
-from .exact import model_loss_and_gradient
-from .laws import Laws
+from .laws import Laws, Workspace
 from .model_rows import ModelRows, in_threads, model_rows
+from .one_model import model_loss_and_gradient
 from .protocols import Protocol, resolve_protocol
 from .random_words import BIASES, WEIGHTS, model_keys, standard_normals
 
@@ -181,7 +181,7 @@ def _train_one(
     recorded_steps: Integers,
     loss_history: Floats,
     x_history: Floats,
-    moments: Floats,
+    work: Workspace,
 ) -> tuple[float, float, int]:
     """Train one model; overwrite `x`, which holds W and then b.
 
@@ -201,7 +201,7 @@ def _train_one(
     while True:
         loss = model_loss_and_gradient(
             x[:mn].reshape(m, n), x[mn:], density, importance, penalty, linear, laws, model,
-            gradient[:mn].reshape(m, n), gradient[mn:], gram, dgram, moments,
+            gradient[:mn].reshape(m, n), gradient[mn:], gram, dgram, work,
         )  # fmt: skip
         total = 0.0
         for k in range(d):
@@ -248,7 +248,7 @@ def _train_rows(
     recorded_steps: Integers,
     loss_history: Floats,
     x_history: Floats,
-    moments: Floats,
+    work: Workspace,
     loss: Floats,
     norm: Floats,
     stopped_at: Integers,
@@ -257,7 +257,7 @@ def _train_rows(
         loss[row], norm[row], stopped_at[row] = _train_one(
             x[row], m, density[row], importance[row], penalty[row], linear, laws, row, rule,
             constants, reduction, rates, target[row], patience, progress, recorded_steps,
-            loss_history[row], x_history[row], moments,
+            loss_history[row], x_history[row], work,
         )  # fmt: skip
 
 

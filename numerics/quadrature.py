@@ -20,7 +20,7 @@ _INNER_3 = 8.0 / 18.0
 
 
 @compiled
-def _average_over_one(
+def average_over_one(
     y: float, g: float, e: float, s: float, coupling: float
 ) -> tuple[float, float, float, float]:
     """Average φ, φ', ∂φ/∂g and x φ' at y + coupling·x over x uniform on [0, 1]."""
@@ -50,13 +50,13 @@ def _average_over_one(
 
 
 @compiled
-def _average_over_two(
+def average_over_two(
     y: float, g: float, e: float, s: float, first: float, second: float
 ) -> tuple[float, float, float, float, float]:
     """Average φ, φ', ∂φ/∂g, x₁φ' and x₂φ' at y + first·x₁ + second·x₂ over the unit square."""
     value = slope = own = weighted_1 = weighted_2 = 0.0
     if second == 0.0:
-        value, slope, own, weighted_1 = _average_over_one(y, g, e, s, first)
+        value, slope, own, weighted_1 = average_over_one(y, g, e, s, first)
         return value, slope, own, weighted_1, 0.5 * slope
     cuts = np.empty(6)
     cuts[0] = 0.0
@@ -73,7 +73,7 @@ def _average_over_two(
             for node in range(3):
                 x = center + (node - 1) * _NODE_3 * width
                 weight = width * (_INNER_3 if node == 1 else _OUTER_3)
-                f, df, dg, x1_df = _average_over_one(y + second * x, g, e, s, first)
+                f, df, dg, x1_df = average_over_one(y + second * x, g, e, s, first)
                 value += weight * f
                 slope += weight * df
                 own += weight * dg
@@ -121,21 +121,21 @@ def loss_of_output(
         gradient[output] += weight * dg
     weight = s_j * (1.0 - s_k)
     if weight > 0.0:
-        f, df, dg, xj_df = _average_over_one(bias, g, e, s, couplings[j])
+        f, df, dg, xj_df = average_over_one(bias, g, e, s, couplings[j])
         value += weight * f
         slope += weight * df
         gradient[output] += weight * dg
         gradient[j] += weight * xj_df
     weight = (1.0 - s_j) * s_k
     if weight > 0.0:
-        f, df, dg, xk_df = _average_over_one(bias, g, e, s, couplings[k])
+        f, df, dg, xk_df = average_over_one(bias, g, e, s, couplings[k])
         value += weight * f
         slope += weight * df
         gradient[output] += weight * dg
         gradient[k] += weight * xk_df
     weight = s_j * s_k
     if weight > 0.0:
-        f, df, dg, xj_df, xk_df = _average_over_two(bias, g, e, s, couplings[j], couplings[k])
+        f, df, dg, xj_df, xk_df = average_over_two(bias, g, e, s, couplings[j], couplings[k])
         value += weight * f
         slope += weight * df
         gradient[output] += weight * dg

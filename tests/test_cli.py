@@ -387,7 +387,6 @@ def test_verify_exits_with_one_when_a_check_fails(
         (["derive", "1,-1", "--nonesuch"], "--nonesuch"),
         (["minimize", "--density", "1.5"], "density"),
         (["minimize", "--density", "0.5", "--importance", "-1"], "importance"),
-        (["minimize", "--density", "0.5", "--features", "11"], "n_features up to 10"),
         (["train", "--density", "0.5", "--protocol", "nonesuch"], "nonesuch"),
         (["train", "--density", "0.5", "--device", "nonesuch"], "nonesuch"),
         ([*SMALL], "--out"),

@@ -233,8 +233,6 @@ def test_wrong_arguments(arguments: dict[str, Any], message: str) -> None:
 def test_wrong_sizes() -> None:
     with pytest.raises(ValueError, match="n_hidden must be an integer of at least 1, got 0"):
         global_minimum(2, 0, density=0.5, importance=[1, 1])
-    with pytest.raises(ValueError, match="n_features up to 10, got 11"):
-        global_minimum(11, 2, density=0.5, importance=np.ones(11))
 
 
 @pytest.mark.parametrize(
