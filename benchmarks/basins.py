@@ -20,8 +20,8 @@ import torch
 from plain_loop import print_table
 
 from superposition.numerics import Protocol, population_loss, random_starts
-from superposition.numerics.gradient_flow import gradient_flow
-from superposition.numerics.population_training import train_on_population
+from superposition.numerics.dynamics.gradient_flow import gradient_flow
+from superposition.numerics.training.population import train_on_population
 
 DENSITIES = (0.02, 0.1, 0.5, 1.0)
 IMPORTANCE = (1.0, 0.7)

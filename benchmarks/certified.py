@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from plain_loop import median_seconds, print_table
 
 from superposition.numerics import global_minimum
-from superposition.numerics.certified import CellCertificate, certified_minimum, certify_cell
+from superposition.numerics.minima.certified import CellCertificate, certified_minimum, certify_cell
 from superposition.validation.phases import BALANCED, REPRESENTED
 
 Range = tuple[float, float]

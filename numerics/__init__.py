@@ -1,24 +1,32 @@
 """Exact population losses, their minima, and models trained on samples or on the exact loss."""
 
-from .basins import Basin, BasinEnds, BasinProbabilities, basin_ends, basin_probabilities
-from .certified import (
+from .dynamics.basins import Basin, BasinEnds, BasinProbabilities, basin_ends, basin_probabilities
+from .dynamics.gradient_flow import Flow, gradient_flow
+from .dynamics.small_starts import critical_angle, same_sign_probability
+from .loss.exact import LossAndGradient, population_loss, population_loss_and_grad
+from .loss.hessian import population_hessian
+from .minima.certified import (
     CellCertificate,
     CertifiedMinimum,
     Minimizers,
     certified_minimum,
     certify_cell,
 )
-from .curvature import Curvature, curvature
-from .descent import Descent, descend
-from .exact import LossAndGradient, population_loss, population_loss_and_grad
-from .gradient_flow import Flow, gradient_flow
-from .hessian import population_hessian
-from .minima import GlobalMinimum, Minimum, global_minimum, is_dead, random_starts
-from .population_training import PopulationTraining, train_on_population
-from .protocols import PROTOCOLS, Normal, Plateau, Protocol, XavierNormal, Zero, resolve_protocol
-from .sampling import training_batch
-from .small_starts import critical_angle, same_sign_probability
-from .training import TrainingResult, train
+from .minima.curvature import Curvature, curvature
+from .minima.descent import Descent, descend
+from .minima.multistart import GlobalMinimum, Minimum, global_minimum, is_dead, random_starts
+from .sampling.batches import training_batch
+from .training.population import PopulationTraining, train_on_population
+from .training.protocols import (
+    PROTOCOLS,
+    Normal,
+    Plateau,
+    Protocol,
+    XavierNormal,
+    Zero,
+    resolve_protocol,
+)
+from .training.train import TrainingResult, train
 
 __all__ = [
     "PROTOCOLS",

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..numerics import descend
-from ..numerics.continuation import KEPT, Branches, follow, merge, search, shape_of
+from ..numerics.minima.continuation import KEPT, Branches, follow, merge, search, shape_of
 from .phases import classify
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..features import FeatureDistribution
 from ..model import check_density, check_importance, check_sizes
 from ..numerics import descend
-from ..numerics.continuation import search
+from ..numerics.minima.continuation import search
 from .adaptive_grid import UNKNOWN, AdaptiveGrid, coarse_cells
 from .boundary_curves import KINDS, Crossings, TriplePoint, chain, cross, triple_points
 from .phases import classify, phase_names

@@ -18,7 +18,7 @@ from ..features import (
     OneHot,
 )
 from ..numerics import global_minimum, population_loss, population_loss_and_grad
-from ..numerics.descent import descend
+from ..numerics.minima.descent import descend
 from ..theory import (
     Configuration,
     allocate_capacity,

@@ -10,7 +10,7 @@ from scipy.integrate import quad
 
 from superposition.features import CoActive, Independent
 from superposition.numerics import train
-from superposition.numerics.protocols import Protocol
+from superposition.numerics.training.protocols import Protocol
 from superposition.theory import OPTIMAL, r, s
 from superposition.theory.linear import linear_critical_points, linear_loss, valley_training
 from superposition.values import ValueDistribution

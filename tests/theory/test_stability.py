@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 
 from superposition.features import CoActive, Independent
 from superposition.numerics import population_loss
-from superposition.numerics.descent import descend
+from superposition.numerics.minima.descent import descend
 from superposition.theory import OPTIMAL, UndecidedSignError, expected_loss, r, s
 from superposition.theory.landscape.stability import (
     StabilityLine,

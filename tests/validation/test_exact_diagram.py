@@ -141,7 +141,7 @@ def test_triple_point_with_a_jump_of_three_thousandths(close: xr.Dataset) -> Non
 def test_three_features_in_two_dimensions() -> None:
     """At r = 1 the triangle gives way to a digon and a dedicated feature at s = 0.52184.
 
-    `tests/numerics/test_minima.py` finds that number from the two minima alone.
+    `tests/numerics/minima/test_multistart.py` finds that number from the two minima alone.
     """
     diagram = exact_phase_diagram(
         3, 2, density=np.linspace(0.5, 0.54, 9), importance=np.linspace(0.9, 1.101, 12),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...features import FeatureDistribution, GateKind
 from ...numerics import Descent, Minimum, descend, population_loss, random_starts
-from ...numerics.minima import distinct_minima
+from ...numerics.minima.multistart import distinct_minima
 from ..configuration import features_of, settings_of
 from ..phases import classify
 

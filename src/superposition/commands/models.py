@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import sympy
 
     from ..features import FeatureDistribution
-    from ..numerics.minima import GlobalMinimum
+    from ..numerics.minima.multistart import GlobalMinimum
 
 __all__ = ["minimize", "train"]
 

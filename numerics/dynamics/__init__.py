@@ -1,0 +1,1 @@
+"""Gradient flow, and which minimum a start ends in."""

@@ -1,0 +1,1 @@
+"""Exact population losses: closed forms, sums over nodes, second derivatives."""

@@ -1,0 +1,1 @@
+"""Minima of the exact loss: descent, multistart, continuation, and a certificate."""

@@ -1,0 +1,1 @@
+"""Training protocols, and the engines that carry them out."""
