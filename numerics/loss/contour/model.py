@@ -94,10 +94,11 @@ def _finish(
     dgram = model.importance[:, None] * model.dgram + 2.0 * penalty * off_diagonal
     dW[:] = W @ (dgram + dgram.T)
     slopes = model.importance * model.gradient_error
-    sizes = abs(W)
-    reach = sizes @ slopes + sizes.sum(axis=1) * slopes.max(initial=0.0)
-    errors[0] = model.importance @ model.error
-    errors[1] = max(slopes.max(initial=0.0), reach.max(initial=0.0))
+    errors[:] = model.importance @ model.error, slopes.max(initial=0.0)
+    if errors[1] < np.inf:  # else gradients were not asked for
+        sizes = abs(W)
+        reach = sizes @ slopes + sizes.sum(axis=1) * errors[1]
+        errors[1] = max(errors[1], reach.max(initial=0.0))
     return float(model.importance @ model.value + penalty * (off_diagonal**2).sum())
 
 
