@@ -13,6 +13,8 @@ from ..numerics import (
     Normal,
     Protocol,
     certified_minimum,
+    certify_cell,
+    critical_angle,
     descend,
     global_minimum,
     gradient_flow,
@@ -71,6 +73,94 @@ def _derivatives(rng: np.random.Generator) -> Iterator[Check]:
     )
 
 
+def _many_features(rng: np.random.Generator) -> Iterator[Check]:
+    """Compare sets that do not see each other, turned so that their couplings are roundings."""
+    sets, size, density = 6, 4, 0.15
+    n, m = size * sets, 2 * sets
+    W, b = np.zeros((m, n)), 0.1 * rng.normal(size=n)
+    members = [slice(size * k, size * (k + 1)) for k in range(sets)]
+    for k, own in enumerate(members):
+        W[2 * k : 2 * k + 2, own] = rng.normal(size=(2, size))
+    mixed = np.linalg.qr(rng.normal(size=(m, m)))[0] @ W
+    parts = [
+        population_loss(W[:, own], b[own], density=density, importance=np.ones(size))
+        for own in members
+    ]
+    whole = population_loss(mixed, b, density=density, importance=np.ones(n))
+    yield Check(
+        "many-features",
+        f"the loss of {n} features in {m} dimensions, of which sets of {size} interact",
+        "independence",
+        f"the sum of {sets} closed forms of {size} features",
+        float(abs(whole / sum(parts) - 1)),
+        1e-9,
+    )
+    n, importance = 8, rng.random(8)
+    W, b = rng.normal(size=(1, 3, n)) / 2, rng.normal(size=(1, n)) / 5
+    arguments: dict[str, Any] = {"density": 0.2, "importance": importance, "rtol": 1e-12}
+    at = population_loss_and_grad(W, b, **arguments)
+    direction = rng.normal(size=(1, W.size + n))
+    above, below = (
+        population_loss(*_along(W, b, direction, sign * _STEP), **arguments)[0] for sign in (1, -1)
+    )
+    slope = (np.concatenate([at.dW.ravel(), at.db.ravel()]) * direction[0]).sum()
+    yield Check(
+        "many-features-gradient",
+        "the gradient of a sum over nodes is the derivative of its loss",
+        "definition of the gradient",
+        "central differences, a random (8, 3) model",
+        float(abs((above - below) / (2 * _STEP) - slope) / np.abs(direction).sum()),
+        1e-6,  # the third derivative times the step squared
+    )
+
+
+def _turn(rng: np.random.Generator) -> Iterator[Check]:
+    """Where the second column is zero, only the biases turn it."""
+    W, b = rng.normal(size=(_MODELS, 1, 2)), 0.3 * rng.normal(size=(_MODELS, 2))
+    W[:, 0, 1] = 0.0
+    density = rng.random(_MODELS)
+    at = population_loss_and_grad(W, b, density=density, importance=[1, 0.8])
+    claim = density / 2 * W[:, 0, 0] * at.db.sum(axis=1)
+    yield Check(
+        "turn",
+        "at W_2 = 0 the slope in W_2 is (s/2) W_1 times that in both biases together",
+        "derivation",
+        f"the exact gradient of {_MODELS} random (2, 1) models",
+        float(abs(at.dW[:, 0, 1] - claim).max()),
+        1e-13,
+    )
+    low = 0.05
+    yield Check(
+        "critical-angle",
+        "small starts of one sign closer than s²/4 to an axis end with two signs, at low density",
+        "derivation",
+        f"the unstable manifold of W = 0 at s = {low}",
+        float(abs(critical_angle(low) / (low**2 / 4) - 1)),
+        0.1,  # the next order in s
+    )
+
+
+def _cells(rng: np.random.Generator) -> Iterator[Check]:
+    phases: dict[str, list[tuple[float, float]]] = {
+        "dedicated": [(-0.1, 0.1)],
+        "pair": [(-1 / 0.6, -0.6)],
+    }
+    boundary, reach = 0.535738764065, 2e-3
+    found = [
+        certify_cell(density=0.5, importance=[1.0, ratio], phases=phases)
+        for ratio in (boundary - reach, boundary + reach)
+    ]
+    proved = [cell.phase if cell.certified else "" for cell in found]
+    yield Check(
+        "certified-phases",
+        f"at s = 1/2 the phase changes from dedicated to pair near r = {boundary}",
+        "interval arithmetic on the equations of the boundary",
+        f"branch and bound over all weights, {reach} to both sides",
+        0.0 if proved == ["dedicated", "pair"] else np.inf,
+        0.0,
+    )
+
+
 def _certified(rng: np.random.Generator) -> Iterator[Check]:
     deviation = 0.0
     for density, ratio in zip(0.05 + 0.9 * rng.random(3), rng.uniform(0.2, 0.9, 3), strict=True):
@@ -103,6 +193,28 @@ def _flow(rng: np.random.Generator) -> Iterator[Check]:
     )
 
 
+def _engines() -> Iterator[Check]:
+    protocol = Protocol(
+        name="check", optimizer="adam", learning_rate=0.01, steps=50, batch_size=20,
+        schedule="cosine",
+    )  # fmt: skip
+    results = [
+        train(
+            5, 2, density=0.3, importance=np.ones(5), protocol=protocol, replicas=3,
+            dtype=torch.float64, engine=engine,
+        )
+        for engine in ("fused", "torch")
+    ]  # fmt: skip
+    yield Check(
+        "engines",
+        "compiled training and training in tensors follow one path",
+        "same inputs, same optimizer",
+        f"{protocol.steps} steps of three (5, 2) models in float64",
+        float(abs(results[0].W - results[1].W).max()),
+        1e-10,  # rounding, which Adam's division by small second moments enlarges
+    )
+
+
 def _training(rng: np.random.Generator) -> Iterator[Check]:
     steps, rate, density = 20, 0.05, 0.4
     protocol = Protocol(
@@ -122,6 +234,7 @@ def _training(rng: np.random.Generator) -> Iterator[Check]:
         error = 2 * importance * (np.maximum(z, 0) - x) * (z > 0) / len(x)
         dW = hidden.T @ error + (x.T @ error @ W.T).T
         W, b = W - rate * dW, b - rate * error.sum(axis=0)
+    yield from _engines()
     yield Check(
         "training",
         "the trainer follows the gradient of the loss on its batches",
@@ -134,7 +247,10 @@ def _training(rng: np.random.Generator) -> Iterator[Check]:
 
 NUMERIC_GROUPS: tuple[Callable[[np.random.Generator], Iterator[Check]], ...] = (
     _derivatives,
+    _many_features,
+    _turn,
     _certified,
+    _cells,
     _flow,
     _training,
 )

@@ -97,7 +97,7 @@ def _polytopes(rng: np.random.Generator) -> Iterator[Check]:
 def _relative_error(configuration: Configuration, loss: Callable[..., Any], x: float) -> float:
     n = configuration.n_features
     numeric = population_loss(
-        configuration.W_array(), np.zeros(n), density=x, importance=np.ones(n)
+        configuration.W_array(), np.zeros(n), density=x, importance=np.ones(n), rtol=1e-13
     )
     return abs(float(loss(x)) / float(numeric) - 1)
 
