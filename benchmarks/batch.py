@@ -11,34 +11,50 @@ from __future__ import annotations
 import argparse
 
 import torch
-from plain_loop import core_counts, print_table
+from plain_loop import core_counts, load, print_table
 from train import rates
 
 SIZES = [(2, 1), (20, 5)]
 BATCHES = (1, 8, 32, 64, 65, 128, 256, 1024, 4096)
 DENSITY = 0.3
+NAMES = ("train", "plain loop")
+
+
+def measure(
+    n: int, m: int, batch: int, *, numbers: int, seconds: float, rounds: int
+) -> list[float]:
+    """Seconds for each example and model of `train` and of the plain loop, on all cores.
+
+    Models are as many as make about so many `numbers` in the inputs of a step.
+    """
+    found = rates(
+        n, m, DENSITY, models=max(8, numbers // (n * batch)), batch=batch, cores=cores,
+        seconds=seconds, rounds=rounds, names=NAMES,
+    )  # fmt: skip
+    return [1.0 / found[name] for name in NAMES]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer models, steps and sizes")
     quick = parser.parse_args().quick
-    examples, repeats, batches = (2**15, 2, BATCHES[3::3]) if quick else (2**17, 5, BATCHES)
-    cores = core_counts()[-1]
-    rows = []
+    batches, seconds, rounds = (BATCHES[3::3], 0.03, 3) if quick else (BATCHES, 0.2, 5)
+    before, cores, rows = load(), core_counts()[-1], []
     for n, m in SIZES:
         for batch in batches:
-            models = max(8, examples // (n * batch))
-            ours, _, plain, _ = rates(
-                n, m, DENSITY, models=models, batch=batch, steps=20, repeats=repeats, cores=cores
+            ours, plain = measure(
+                n,
+                m,
+                batch,
+                numbers=2**15 if quick else 2**17,
+                cores=cores,
+                seconds=seconds,
+                rounds=rounds,
             )
-            times = [f"{1e9 / rate:.2f}" for rate in (ours, plain)]
-            rows.append([f"({n}, {m})", str(batch), str(models), *times, f"{ours / plain:.1f}"])
-    print(f"torch {torch.__version__}; {cores} cores; 20 steps of Adam, density {DENSITY}")
-    print_table(
-        ["(n, m)", "batch", "models", "train, ns/example", "plain loop", "ratio"],
-        rows,
-    )
+            times = [f"{1e9 * each:.2f}" for each in (ours, plain)]
+            rows.append([f"({n}, {m})", str(batch), *times, f"{plain / ours:.1f}"])
+    print(f"torch {torch.__version__}; {cores} cores; Adam, density {DENSITY}; {before}")
+    print_table(["(n, m)", "batch", "train, ns/example", "plain loop", "ratio"], rows)
 
 
 if __name__ == "__main__":

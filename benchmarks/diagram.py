@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 import numpy as np
-from minimize import peak_megabytes
+from memory import peak_megabytes
 from plain_loop import print_table
 
 from superposition.validation.exact_diagram import check_points, exact_phase_diagram

@@ -14,14 +14,13 @@ on the machine does not count; wall time is given for the whole batch.
 from __future__ import annotations
 
 import argparse
-import resource
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from memory import peak_megabytes
 from numpy.typing import NDArray
 from plain_loop import PlainLoop, print_table
 from scipy import optimize
@@ -34,12 +33,6 @@ Floats = NDArray[np.float64]
 SIZES = {(2, 1): (1_000_000, 20_000), (3, 2): (50_000, 5_000), (5, 2): (200, 20)}
 NORM = 1e-8
 STEPS = 6000
-
-
-def peak_megabytes() -> float:
-    """Largest resident memory of this process so far; kernels count kilobytes, or bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def plane(n: int, m: int, count: int) -> tuple[Floats, Floats, dict[str, Any]]:

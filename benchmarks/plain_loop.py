@@ -7,12 +7,11 @@ work threads that wait for each other can make small steps slower; the ratios ar
 
 from __future__ import annotations
 
-import math
 import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -32,22 +31,39 @@ def median_seconds(work: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
-def best_seconds(works: Sequence[Callable[[], Any]], repeats: int, cores: int = 1) -> list[float]:
-    """Least time of each work over `repeats` rounds, after one call that is not counted.
+def interleaved_seconds(
+    works: Sequence[Callable[[], Any]], rounds: int, cores: int = 1
+) -> list[float]:
+    """Median time of each work over `rounds` rounds.
 
     All works take their turn in every round, so that what else the machine does meets all of them.
     On one core it is the time that the processor spends on the work, else wall time.
     """
     clock = time.process_time if cores == 1 else time.perf_counter
-    for work in works:
-        work()
-    best = [math.inf] * len(works)
-    for _ in range(repeats):
-        for k, work in enumerate(works):
+    times: list[list[float]] = [[] for _ in works]
+    for _ in range(rounds):
+        for work, own in zip(works, times, strict=True):
             start = clock()
             work()
-            best[k] = min(best[k], clock() - start)
-    return best
+            own.append(clock() - start)
+    return [statistics.median(own) for own in times]
+
+
+class Clocked(NamedTuple):
+    """Median seconds of a work: those that the processor spends on it, on all cores, and wall."""
+
+    processor: float
+    wall: float
+
+
+def clocked(work: Callable[[], Any], enough: float = 0.3) -> Clocked:
+    """Time a work until `enough` processor seconds are spent, at least once."""
+    times: list[Clocked] = []
+    while sum(each.processor for each in times) < enough:
+        wall, processor = time.perf_counter(), time.process_time()
+        work()
+        times.append(Clocked(time.process_time() - processor, time.perf_counter() - wall))
+    return Clocked(*(statistics.median(column) for column in zip(*times, strict=True)))
 
 
 def plain_loss(
@@ -110,3 +126,9 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def core_counts() -> list[int]:
     """One core, and all of them."""
     return sorted({1, os.cpu_count() or 1})
+
+
+def load() -> str:
+    """Say how many cores other work kept busy over the last minute: wall times mean little then."""
+    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+    return f"{busy:.1f} of {cores} cores busy over the minute before"

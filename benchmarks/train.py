@@ -3,8 +3,10 @@
 A model-sample is one example seen by one model. All run Adam with batches of 64 in float32 on the
 same number of models. The plain loop is what anyone would write; the torch engine is this package's
 own best use of torch, by hand, and "products" the least that any loop of torch could take: the five
-batched matrix products of a step alone, without data, activation and optimizer. All of `train` is
-counted, start and end included. On one core the clock is that of the processor, else the wall's.
+batched matrix products of a step alone, without data, activation and optimizer. Each takes as many
+steps as fill a given time, with all of `train` counted, start and end included, and all take their
+turn in every round. On one core the clock is that of the processor; on all cores it is wall time,
+which wants a machine without other work.
 
     python benchmarks/train.py [--quick] [--batch 64]
     python benchmarks/train.py --study [--device cuda] [--steps 6000]
@@ -18,33 +20,29 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import product
 
 import numpy as np
 import torch
-from plain_loop import PlainLoop, best_seconds, core_counts, print_table
+from plain_loop import PlainLoop, core_counts, interleaved_seconds, load, print_table
 
 from superposition.numerics import PROTOCOLS, Protocol, train
 
-SIZES = [(2, 1), (3, 2), (5, 2), (20, 5), (400, 30)]
+PAIR = (2, 1)
+LARGER = [(3, 2), (5, 2), (20, 5), (400, 30)]
 DENSITIES = (0.05, 0.3, 1.0)
 FEATURE_MODELS = 2**13
+NAMES = ("train", "torch engine", "plain loop", "products")
 
-# Every loop gets work for about as long as the others.
-MORE_STEPS_OF_TRAIN = 20
+Loop = Callable[[int], object]
 
 
-def torch_loop(work: Callable[[], object], cores: int) -> Callable[[], object]:
-    """Return work that sets the number of threads first."""
-
-    def limited() -> None:
-        torch.set_num_threads(cores)
-        work()
-
-    return limited
+def with_threads(cores: int, loop: Loop, steps: int) -> None:
+    """Run a loop of torch on so many cores."""
+    torch.set_num_threads(cores)
+    loop(steps)
 
 
 def matrix_products(n: int, m: int, models: int, batch: int, steps: int) -> None:
@@ -60,51 +58,79 @@ def matrix_products(n: int, m: int, models: int, batch: int, steps: int) -> None
         torch.bmm(back, x.mT, out=dW)
 
 
-def rates(
-    n: int, m: int, density: float, *, models: int, batch: int, steps: int, repeats: int, cores: int
-) -> list[float]:
-    """Model-samples per second of `train`, the torch engine, the plain loop and its products."""
+def loops_of(
+    n: int, m: int, density: float, *, models: int, batch: int, cores: int
+) -> dict[str, Loop]:
+    """Return what is compared, each as a function of the number of steps."""
 
-    def trained(engine: str, steps: int) -> Callable[[], object]:
+    def trained(engine: str, steps: int) -> object:
         protocol = Protocol(
             name="benchmark", optimizer="adam", learning_rate=1e-2, steps=steps, batch_size=batch
         )
-        return partial(
-            train, n, m, density=density, importance=np.ones(n), protocol=protocol,
-            replicas=models, workers=cores, engine=engine,
+        return train(
+            n, m, density=density, importance=np.ones(n), protocol=protocol, replicas=models,
+            workers=cores, engine=engine,
         )  # fmt: skip
 
     torch.manual_seed(0)
-    loop = PlainLoop(m, np.full(models, density), np.ones((models, n)), batch)
-    products = partial(matrix_products, n, m, models, batch, steps)
-    works = [
-        trained("fused", MORE_STEPS_OF_TRAIN * steps),
-        trained("torch", steps),
-        torch_loop(partial(loop.run, steps), cores),
-        torch_loop(products, cores),
-    ]
-    seconds = best_seconds(works, repeats, cores)
-    seconds[0] /= MORE_STEPS_OF_TRAIN
-    return [models * batch * steps / each for each in seconds]
+    plain = PlainLoop(m, np.full(models, density), np.ones((models, n)), batch)
+    return {
+        "train": partial(trained, "fused"),
+        "torch engine": partial(trained, "torch"),
+        "plain loop": partial(with_threads, cores, plain.run),
+        "products": partial(with_threads, cores, partial(matrix_products, n, m, models, batch)),
+    }
+
+
+def enough_steps(loop: Loop, seconds: float) -> int:
+    """Return how many steps take about so long, beside what one call takes with a single step."""
+
+    def timed(steps: int) -> float:
+        start = time.perf_counter()
+        loop(steps)
+        return time.perf_counter() - start
+
+    loop(1)  # compiles
+    first, steps = timed(1), 4
+    while (stepping := timed(steps) - first) < 0.2 * seconds:
+        steps *= 4
+    return max(1, round(steps * seconds / stepping))
+
+
+def rates(
+    n: int, m: int, density: float, *, models: int, batch: int, cores: int, seconds: float,
+    rounds: int, names: Sequence[str] = NAMES,
+) -> dict[str, float]:  # fmt: skip
+    """Model-samples per second of each loop: medians over rounds in which all take their turn."""
+    loops = loops_of(n, m, density, models=models, batch=batch, cores=cores)
+    steps = [enough_steps(loops[name], seconds) for name in names]
+    works = [partial(loops[name], count) for name, count in zip(names, steps, strict=True)]
+    medians = interleaved_seconds(works, rounds, cores)
+    return {
+        name: models * batch * count / median
+        for name, count, median in zip(names, steps, medians, strict=True)
+    }
 
 
 def compare(quick: bool, batch: int) -> None:
-    feature_models, steps, repeats = (2**10, 20, 3) if quick else (FEATURE_MODELS, 50, 5)
-    print(f"torch {torch.__version__}; {steps} steps of Adam, batch {batch}; model-samples/s")
-    header = ["(n, m)", "models", "density", "cores", "train", "torch engine", "plain loop"]
-    header += ["products", "train / plain", "train / products"]
+    every = core_counts()
+    cases = [(*PAIR, density, cores) for cores in every for density in DENSITIES]
+    cases += [(n, m, density, every[-1]) for n, m in LARGER for density in DENSITIES[::2]]
+    feature_models, seconds, rounds = (2**10, 0.03, 3) if quick else (FEATURE_MODELS, 0.25, 5)
+    print(f"torch {torch.__version__}; Adam, batch {batch}; model-samples/s, medians of {rounds}")
+    print(f"rounds of {seconds} s each; other work on the machine: {load()}")
     rows = []
-    for (n, m), density, cores in product(SIZES, DENSITIES, core_counts()):
+    for n, m, density, cores in cases[:: 2 if quick else 1]:
         models = max(2 * cores, feature_models // n)
-        ours, by_torch, plain, products = rates(
-            n, m, density, models=models, batch=batch, steps=max(2, steps * 64 // batch),
-            repeats=repeats, cores=cores,
-        )  # fmt: skip
+        found = rates(
+            n, m, density, models=models, batch=batch, cores=cores, seconds=seconds, rounds=rounds
+        )
         rows.append(
             [f"({n}, {m})", str(models), str(density), str(cores)]
-            + [f"{rate:.1e}" for rate in (ours, by_torch, plain, products)]
-            + [f"{ours / plain:.1f}", f"{ours / products:.1f}"]
+            + [f"{rate:.1e}" for rate in found.values()]
+            + [f"{found['train'] / found[name]:.1f}" for name in ("plain loop", "products")]
         )
+    header = ["(n, m)", "models", "density", "cores", *NAMES, "train / plain", "train / products"]
     print_table(header, rows)
 
 
