@@ -21,9 +21,9 @@ NAMES = ("train", "plain loop")
 
 
 def measure(
-    n: int, m: int, batch: int, *, numbers: int, seconds: float, rounds: int
+    n: int, m: int, batch: int, *, numbers: int, cores: int, seconds: float, rounds: int
 ) -> list[float]:
-    """Seconds for each example and model of `train` and of the plain loop, on all cores.
+    """Seconds for each example and model of `train` and of the plain loop.
 
     Models are as many as make about so many `numbers` in the inputs of a step.
     """
@@ -38,18 +38,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer models, steps and sizes")
     quick = parser.parse_args().quick
-    batches, seconds, rounds = (BATCHES[3::3], 0.03, 3) if quick else (BATCHES, 0.2, 5)
+    batches, numbers, seconds, rounds = BATCHES, 2**17, 0.2, 5
+    if quick:
+        batches, numbers, seconds, rounds = BATCHES[3::3], 2**15, 0.03, 3
     before, cores, rows = load(), core_counts()[-1], []
     for n, m in SIZES:
         for batch in batches:
             ours, plain = measure(
-                n,
-                m,
-                batch,
-                numbers=2**15 if quick else 2**17,
-                cores=cores,
-                seconds=seconds,
-                rounds=rounds,
+                n, m, batch, numbers=numbers, cores=cores, seconds=seconds, rounds=rounds
             )
             times = [f"{1e9 * each:.2f}" for each in (ours, plain)]
             rows.append([f"({n}, {m})", str(batch), *times, f"{plain / ours:.1f}"])
