@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -11,9 +13,10 @@ from ...model import check_density
 from .gated import GatedSampler, Layout
 from .random_words import DATA, batch_keys, mix64_, model_keys, stream_places
 
-__all__ = ["InputSampler", "make_sampler", "training_batch", "uniform_scale"]
+__all__ = ["InputSampler", "Mask", "make_sampler", "training_batch", "uniform_scale"]
 
 Floats = NDArray[np.float64]
+Mask = Literal["example", "batch"]
 
 
 def uniform_scale(density: Floats, dtype: torch.dtype) -> Floats:
@@ -87,13 +90,15 @@ def make_sampler(
     multiple: int = 2,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    mask: Mask = "example",
 ) -> InputSampler | GatedSampler:
-    """Return the sampler of a distribution; parameters are those of `InputSampler`."""
+    """Return the sampler of a distribution; parameters are those of `GatedSampler`."""
     n_features = density.shape[1]
     layout = Layout(batch_size, features_first, multiple, device, dtype)
-    if not (features.is_independent(n_features) and features.values.is_uniform):
-        return GatedSampler(features, density, layout)
-    return InputSampler(density, layout)
+    plain = features.is_independent(n_features) and features.values.is_uniform
+    if plain and mask == "example":
+        return InputSampler(density, layout)
+    return GatedSampler(features, density, layout, per_batch=mask == "batch")
 
 
 def training_batch(
@@ -101,6 +106,7 @@ def training_batch(
     batch_size: int,
     *,
     features: FeatureDistribution | None = None,
+    mask: Mask = "example",
     seed: int = 0,
     model_index: int = 0,
     replica: int = 0,
@@ -115,6 +121,8 @@ def training_batch(
     batch_size : int
     features : feature distribution, optional
         None is `Independent`, with values uniform on [0, 1].
+    mask : {"example", "batch"}
+        Whether it is drawn for each example which features are on, or once for the batch.
     seed, model_index, replica, step : int
         As in `train`.
 
@@ -126,7 +134,8 @@ def training_batch(
     Raises
     ------
     ValueError
-        If a density is outside [0, 1] or not one per feature, or they do not belong to `features`.
+        If a density is outside [0, 1] or not one per feature, or they do not belong to `features`,
+        or `mask` is neither.
 
     Examples
     --------
@@ -140,8 +149,10 @@ def training_batch(
         raise ValueError(f"density must have shape (n_features,), got shape {values.shape}")
     features = check_features(features)
     check_joint_density(features, values)
+    if mask not in get_args(Mask):
+        raise ValueError(f"mask must be one of {', '.join(get_args(Mask))}, got {mask!r}")
     index, copy = (torch.tensor([value], dtype=torch.int64) for value in (model_index, replica))
     keys = batch_keys(model_keys(seed, index, copy, DATA), torch.tensor([step]))[0]
-    sampler = make_sampler(features, values[None], batch_size, dtype=torch.float64)
+    sampler = make_sampler(features, values[None], batch_size, dtype=torch.float64, mask=mask)
     negated = sampler.draw_negated(keys)[:, 0, :batch_size]
     return np.asarray(negated.neg().T.numpy())

@@ -47,9 +47,9 @@ class Layout:
         return -(-self.batch_size // self.multiple) * self.multiple // 2
 
 
-def _draws_apart(gate: Gate) -> bool:
+def _draws_apart(gate: Gate, per_batch: bool) -> bool:
     """Say whether a gate needs a uniform number beside those of the values of its members."""
-    return len(gate.members) > 1 or gate.kind is GateKind.EXACTLY_ONE
+    return per_batch or len(gate.members) > 1 or gate.kind is GateKind.EXACTLY_ONE
 
 
 def _intervals(gate: Gate, density: Floats) -> tuple[Floats, Floats]:
@@ -78,6 +78,8 @@ class GateTables(NamedTuple):
     selector : ndarray of int64, shape (n_features,)
         Which stream switches each feature: its own, or one of those after the features'.
     n_streams : int
+    per_batch : bool
+        Whether the first number of a switching stream decides for the whole batch.
     """
 
     lower: Floats
@@ -85,9 +87,12 @@ class GateTables(NamedTuple):
     scale: Floats
     selector: NDArray[np.int64]
     n_streams: int
+    per_batch: bool
 
 
-def gate_tables(features: FeatureDistribution, density: Floats) -> GateTables:
+def gate_tables(
+    features: FeatureDistribution, density: Floats, per_batch: bool = False
+) -> GateTables:
     """Return the tables of a distribution, for densities of shape (models, n_features)."""
     n_features = density.shape[1]
     lower, upper = np.zeros_like(density), np.zeros_like(density)
@@ -97,12 +102,12 @@ def gate_tables(features: FeatureDistribution, density: Floats) -> GateTables:
     for gate in features.gates(n_features):
         members = list(gate.members)
         lower[:, members], upper[:, members] = _intervals(gate, density)
-        if _draws_apart(gate):
+        if _draws_apart(gate, per_batch):
             selector[members] = n_streams
             n_streams += 1
         else:
             scale[:, members] = 1 / np.maximum(density[:, members], 1e-300)
-    return GateTables(lower, upper, scale, selector, n_streams)
+    return GateTables(lower, upper, scale, selector, n_streams, per_batch)
 
 
 class GatedSampler:
@@ -113,19 +118,28 @@ class GatedSampler:
     members are on: those whose interval holds it. That of a feature gives its value, by the
     inverse distribution function, and the sign of v that of a symmetric value. A feature with a
     gate of its own is on if its uniform number is at most the density, and its value comes from
-    the same number divided by the density, which is uniform again: see `InputSampler`. All of it
-    is computed in float64; `dtype` is that of the result.
+    the same number divided by the density, which is uniform again: see `InputSampler`. Where gates
+    are drawn once for a batch, every gate has a stream of its own, and its first number decides.
+    All of it is computed in float64; `dtype` is that of the result.
 
     Parameters
     ----------
     features : FeatureDistribution
     density : ndarray, shape (models, n_features)
     layout : Layout
+    per_batch : bool
+        Whether the gates are drawn once for a batch rather than once for every example.
     """
 
-    def __init__(self, features: FeatureDistribution, density: Floats, layout: Layout) -> None:
+    def __init__(
+        self,
+        features: FeatureDistribution,
+        density: Floats,
+        layout: Layout,
+        per_batch: bool = False,
+    ) -> None:
         n_models, n_features = density.shape
-        tables = gate_tables(features, density)
+        tables = gate_tables(features, density, per_batch)
         n_rows = tables.n_streams
         self._n_features = n_features
         self._axis = 0 if layout.features_first else 1
@@ -145,6 +159,7 @@ class GatedSampler:
             self._arranged(table, layout.device)
             for table in (tables.lower, tables.upper, tables.scale)
         )
+        self._deciding = 1 if per_batch else 2 * layout.n_pairs
         self._symmetric = features.values.symmetric
         self._quantile = Quantile(features.values, layout.device)
         self._dtype = layout.dtype
@@ -161,9 +176,10 @@ class GatedSampler:
     def _negated_inputs(self, words: torch.Tensor) -> torch.Tensor:
         self._halves.copy_(words.view(torch.int32))
         uniform = torch.abs(self._halves, out=self._uniform).clamp_(min=1.0).mul_(2.0**-31)
-        chosen = uniform.index_select(self._axis, self._selector)
-        on = (chosen > self._lower).logical_and_(chosen <= self._upper)
         x = uniform.narrow(self._axis, 0, self._n_features)
+        deciding = uniform.narrow(-1, 0, self._deciding)
+        chosen = deciding.index_select(self._axis, self._selector)
+        on = (chosen > self._lower).logical_and_(chosen <= self._upper).expand_as(x)
         x.mul_(self._scale).clamp_(max=1.0)
         if not self._quantile.is_identity:
             x.masked_scatter_(on, self._quantile(x[on]))

@@ -50,7 +50,7 @@ class FusedEngine:
         check()
         plan = self._plan
         points = models // plan.replicas
-        tables = input_tables(plan.features, plan.density[points], plan.dtype)
+        tables = input_tables(plan.features, plan.density[points], plan.dtype, plan.protocol.mask)
         n_streams = tables.gates.n_streams
         scratch = new_scratch(plan.n_features, plan.n_hidden, n_streams, plan.number)
         cost = self._seconds_of_a_step() * max(1, len(models))

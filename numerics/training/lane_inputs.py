@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...features import FeatureDistribution
 from ..compiled import compiled_on_borrowed
-from ..sampling.batches import uniform_scale
+from ..sampling.batches import Mask, uniform_scale
 from ..sampling.gated import GateTables, gate_tables
 from ..sampling.quantile import CellTables, cell_tables
 from ..sampling.random_words import GOLDEN
@@ -61,18 +61,21 @@ class InputTables(NamedTuple):
     is_symmetric: bool
 
 
-def input_tables(features: FeatureDistribution, density: Floats, dtype: torch.dtype) -> InputTables:
+def input_tables(
+    features: FeatureDistribution, density: Floats, dtype: torch.dtype, mask: Mask = "example"
+) -> InputTables:
     """Return the tables of a distribution, for densities of shape (models, n_features)."""
     # Another order of the entries in memory is another type, and would be compiled anew.
     density = np.ascontiguousarray(density)
     values = features.values
     is_plain = features.is_independent(density.shape[1]) and values.is_uniform
+    is_plain = is_plain and mask == "example"
     number = np.float32 if dtype == torch.float32 else np.float64
     # Plain inputs have no use for the tables of gates, but compiled code wants the same types.
     return InputTables(
         is_plain=is_plain,
         scale=uniform_scale(density, dtype).astype(number),
-        gates=gate_tables(features, density[:1] if is_plain else density),
+        gates=gate_tables(features, density[:1] if is_plain else density, mask == "batch"),
         cells=cell_tables(values),
         is_uniform=len(values.coefficients) == 1,
         is_symmetric=values.symmetric,
@@ -142,6 +145,8 @@ def fill_block(
     n_features = tables.scale.shape[1]
     if not tables.is_plain:
         _draw_streams(tables.gates.n_streams, key, first, words, halves, uniform)
+        if tables.gates.per_batch:
+            _repeat_first(n_features, tables.gates.n_streams, key, words, halves, uniform)
     kept = 0
     for i in range(n_features):
         place = kept * BLOCK
@@ -179,6 +184,18 @@ def _draw_streams(
         for l in range(BLOCK):
             v = float(halves[l])
             uniform[row * BLOCK + l] = np.copysign(max(abs(v), 1.0) * 2.0**-31, v)
+
+
+@compiled_on_borrowed
+def _repeat_first(
+    first_row: int, n_streams: int, key: Any, words: Any, halves: Any, uniform: Any
+) -> None:
+    """Overwrite the streams after the features' with the first number of each."""
+    for row in range(first_row, n_streams):
+        _hash_row(key, row, 0, words)
+        decides = max(abs(float(halves[0])), 1.0) * 2.0**-31
+        for l in range(BLOCK):
+            uniform[row * BLOCK + l] = decides
 
 
 @compiled_on_borrowed

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
+from ..sampling.batches import Mask
+
 __all__ = [
     "PROTOCOLS",
     "Normal",
@@ -161,6 +163,9 @@ class Protocol:
         In [0, 1); smoothing of "rmsprop".
     eps : float
         Positive; of all but "sgd".
+    mask : {"example", "batch"}
+        Whether it is drawn for each example which features are on, or once for a whole batch. The
+        law of one example is the same, the noise of a batch is not.
     source : str
         Where the protocol comes from, or how it was chosen.
 
@@ -197,12 +202,14 @@ class Protocol:
     final_rate: float = 0.0
     drops: int = 2
     plateau: Plateau | None = None
+    mask: Mask = "example"
     source: str = ""
 
     def __post_init__(self) -> None:
         _require_name("optimizer", self.optimizer, get_args(OptimizerName))
         _require_name("schedule", self.schedule, get_args(Schedule))
         _require_name("reduction", self.reduction, get_args(Reduction))
+        _require_name("mask", self.mask, get_args(Mask))
         for name in ("steps", "batch_size", "drops"):
             _require_count(name, getattr(self, name), least=1)
         self._check_schedule()
@@ -323,6 +330,75 @@ PROTOCOLS: Final = MappingProxyType(
                 source=(
                     "Roe's replication, ReLU models of figure 12, on the data that its text "
                     "describes: a fresh mask per example and per feature."
+                ),
+            ),
+            Protocol(
+                name="roe2023-code",
+                optimizer="adam",
+                learning_rate=1e-2,
+                steps=6000,
+                batch_size=64,
+                weight_init=Normal(1.5),
+                bias_init=Normal(0.5),
+                mask="batch",
+                source=(
+                    "Roe's replication, ReLU models of figure 12, as its code draws data: one mask "
+                    "for a whole batch. The code switches all features together: give it "
+                    "co-active features."
+                ),
+            ),
+            Protocol(
+                name="roe2023-linear",
+                optimizer="adam",
+                learning_rate=1e-2,
+                steps=6000,
+                batch_size=128,
+                weight_init=Normal(1.0),
+                bias_init=Normal(1.0),
+                source="Roe's replication, linear models of figure 13, on data as its text has it.",
+            ),
+            Protocol(
+                name="roe2023-linear-code",
+                optimizer="adam",
+                learning_rate=1e-2,
+                steps=6000,
+                batch_size=128,
+                weight_init=Normal(1.0),
+                bias_init=Normal(1.0),
+                mask="batch",
+                source="Roe's replication, linear models of figure 13, as its code draws data.",
+            ),
+            Protocol(
+                name="ymgw55",
+                optimizer="adamw",
+                learning_rate=1e-3,
+                steps=10_000,
+                batch_size=1024,
+                schedule="cosine",
+                weight_init=XavierNormal(),
+                bias_init=Zero(),
+                reduction="mean",
+                weight_decay=0.01,
+                source=(
+                    "The recipe of the public repository of ymgw55: AdamW with PyTorch's default "
+                    "weight decay, cosine to 0. Fans are those of one model; the repository's also "
+                    "count the models of a pack, which makes its start smaller."
+                ),
+            ),
+            Protocol(
+                name="zfurman56",
+                optimizer="adamw",
+                learning_rate=1e-3,
+                steps=5000,
+                batch_size=1024,
+                weight_init=XavierNormal(),
+                bias_init=Zero(),
+                reduction="mean",
+                weight_decay=0.01,
+                source=(
+                    "The recipe of the public repository of zfurman56: AdamW with PyTorch's "
+                    "default weight decay. Fans are those of one model; the repository's also "
+                    "count the models of a pack, which makes its start smaller."
                 ),
             ),
         )

@@ -144,6 +144,7 @@ class _Pack:
             multiple=self.gradient.multiple,
             device=plan.device,
             dtype=plan.dtype,
+            mask=plan.protocol.mask,
         )
         self._keys = keys_of(plan, models, DATA).to(plan.device)
 

@@ -1,4 +1,4 @@
-"""The command line: ``superposition derive | minimize | train | phase-diagram | report | verify``."""
+"""The command line: ``superposition derive | minimize | train | phase-diagram | explain | report | verify``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from . import __version__
 # The commands import the packages that do the work when they run: `--help` is instant, and
 # `derive` never loads torch.
 from .commands.derive import derive
+from .commands.explain import explain
 from .commands.models import minimize, train
 from .commands.phase_diagram import phase_diagram
 from .commands.report import report
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for _command in (derive, minimize, train, phase_diagram, report, verify):
+for _command in (derive, minimize, train, phase_diagram, explain, report, verify):
     cli.add_command(_command)
 
 
