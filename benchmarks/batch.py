@@ -15,7 +15,7 @@ from plain_loop import core_counts, load, print_table
 from train import rates
 
 SIZES = [(2, 1), (20, 5)]
-BATCHES = (1, 8, 32, 64, 65, 128, 256, 1024, 4096)
+BATCHES: tuple[int, ...] = (1, 8, 32, 64, 65, 128, 256, 1024, 4096)
 DENSITY = 0.3
 NAMES = ("train", "plain loop")
 

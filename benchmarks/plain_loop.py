@@ -31,15 +31,20 @@ def median_seconds(work: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
+def clock_for(cores: int) -> Callable[[], float]:
+    """On one core, the time that the processor spends on this program; on more, wall time."""
+    return time.process_time if cores == 1 else time.perf_counter
+
+
 def interleaved_seconds(
     works: Sequence[Callable[[], Any]], rounds: int, cores: int = 1
 ) -> list[float]:
     """Median time of each work over `rounds` rounds.
 
     All works take their turn in every round, so that what else the machine does meets all of them.
-    On one core it is the time that the processor spends on the work, else wall time.
+    The clock is that of `clock_for`.
     """
-    clock = time.process_time if cores == 1 else time.perf_counter
+    clock = clock_for(cores)
     times: list[list[float]] = [[] for _ in works]
     for _ in range(rounds):
         for work, own in zip(works, times, strict=True):

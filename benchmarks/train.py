@@ -26,7 +26,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from plain_loop import PlainLoop, core_counts, interleaved_seconds, load, print_table
+from plain_loop import PlainLoop, clock_for, core_counts, interleaved_seconds, load, print_table
 
 from superposition.numerics import PROTOCOLS, Protocol, train
 
@@ -82,14 +82,15 @@ def loops_of(
     }
 
 
-def enough_steps(loop: Loop, seconds: float) -> int:
+def enough_steps(loop: Loop, seconds: float, cores: int) -> int:
     """Return how many steps take about so long, beside what one call takes with a single step."""
 
     def timed(steps: int) -> float:
-        start = time.perf_counter()
+        start = clock()
         loop(steps)
-        return time.perf_counter() - start
+        return clock() - start
 
+    clock = clock_for(cores)
     loop(1)  # compiles
     first, steps = timed(1), 4
     while (stepping := timed(steps) - first) < 0.2 * seconds:
@@ -103,7 +104,7 @@ def rates(
 ) -> dict[str, float]:  # fmt: skip
     """Model-samples per second of each loop: medians over rounds in which all take their turn."""
     loops = loops_of(n, m, density, models=models, batch=batch, cores=cores)
-    steps = [enough_steps(loops[name], seconds) for name in names]
+    steps = [enough_steps(loops[name], seconds, cores) for name in names]
     works = [partial(loops[name], count) for name, count in zip(names, steps, strict=True)]
     medians = interleaved_seconds(works, rounds, cores)
     return {
