@@ -2,7 +2,7 @@ r"""The sum over the nodes of a line: what an output loses with at least two oth
 
 At a node u the recurrence of `output` runs over the gates with complex weights, a and c = s V(ug),
 which gives R, O and Z. With A_q the weights of the own gate with q other members on,
-X_0 = R, X_1 = R + O and X_2 = R + O + Z, the integrand is e^{ub} Σ_q X_q A_q κ, where κ is
+X_0 = R, X_1 = R + O and X_2 = R + O + Z, the integrand is e^{ub} Σ_q X_q A_q κ, where κ is::
 
     2/u³                      with the own feature off, and
     2 V(ug)/u³ − 2 V'(ug)/u²  with it on.
