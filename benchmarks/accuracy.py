@@ -23,9 +23,11 @@ from routes import RECURRENCE, closed_up_to, with_nodes
 
 from superposition.numerics import LossAndGradient, population_loss_and_grad
 
-SIZES = [(7, 2), (20, 5), (100, 10)]
 DENSITIES = (0.01, 0.1, 1.0)
-TOLERANCES = tuple(10.0**-k for k in range(3, 14))
+CASES = [(*size, density) for size in ((7, 2), (20, 5)) for density in DENSITIES]
+CASES += [(100, 10, 0.1)]
+QUICK_CASES = CASES[1:6:3]
+TOLERANCES: tuple[float, ...] = tuple(10.0**-k for k in range(3, 14))
 LEAST_RTOL = 1e-14
 
 
@@ -91,22 +93,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small models, few tolerances")
     quick = parser.parse_args().quick
-    sizes, tolerances = (SIZES[:2], TOLERANCES[::3]) if quick else (SIZES, TOLERANCES)
-    densities, enough = (DENSITIES[1:2], 0.05) if quick else (DENSITIES, 0.3)
+    cases, tolerances, enough = CASES, TOLERANCES, 0.3
+    if quick:
+        cases, tolerances, enough = QUICK_CASES, TOLERANCES[::3], 0.05
     compile_all()
     rows = []
-    for n, m in sizes:
-        for density in densities:
-            found, reference, plain = measure(n, m, density, tolerances, enough)
-            for each in found:
-                seconds = each.seconds.processor
-                needed = plain.seconds_to(each.bound)
-                rows.append(
-                    [f"({n}, {m})", f"{density:g}", f"{each.rtol:.0e}", f"{each.nodes / n:,.0f}",
-                     milliseconds(seconds), f"{each.bound:.0e}", f"{each.error:.0e}",
-                     f"{plain.error_after(seconds):.0e}", f"{needed:.1e} s",
-                     f"{needed / seconds:.0e}", f"{reference.bound:.0e}"]
-                )  # fmt: skip
+    for n, m, density in cases:
+        found, reference, plain = measure(n, m, density, tolerances, enough)
+        for each in found:
+            seconds = each.seconds.processor
+            needed = plain.seconds_to(each.bound)
+            rows.append(
+                [f"({n}, {m})", f"{density:g}", f"{each.rtol:.0e}", f"{each.nodes / n:,.0f}",
+                 milliseconds(seconds), f"{each.bound:.0e}", f"{each.error:.0e}",
+                 f"{plain.error_after(seconds):.0e}", f"{needed:.1e} s",
+                 f"{needed / seconds:.0e}", f"{reference.bound:.0e}"]
+            )  # fmt: skip
     header = ["(n, m)", "density", "rtol", "nodes/output", "ms", "bound", "error"]
     header += ["sampling, same time", "to the bound", "ratio", "reference within"]
     print_table(header, rows)
