@@ -13,7 +13,7 @@ import xarray as xr
 
 from superposition import CoActive
 from superposition.cli import main
-from superposition.numerics import PROTOCOLS
+from superposition.numerics import PROTOCOLS, train
 from superposition.validation import OtherConfigurationError
 from superposition.validation.attribution import (
     FACTORS,
@@ -185,3 +185,27 @@ def test_bad_input_is_refused(
         main(["explain", *arguments])
     assert exit_.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["relu", "linear"])
+def test_stored_maps_are_those_of_the_code(name: str) -> None:
+    """The documentation's data, at points drawn at random, trained anew and alone."""
+    stored = load_maps(Path(__file__).parents[2] / "docs" / "data" / f"replication-{name}.nc")
+    settings = json.loads(stored.attrs["configuration"])
+    protocol = PROTOCOLS["roe2023" if name == "relu" else "roe2023-linear"]
+    assert settings["protocol"]["steps"] == repr(protocol.steps)
+    shape = stored.sizes["density"], stored.sizes["importance"]
+    index = np.random.default_rng(1).integers(0, shape[0] * shape[1], 25)
+    row, column = np.unravel_index(index, shape)
+    importance = np.stack([np.ones(25), stored.importance.values[column]], axis=-1)
+    for mask in ("example", "batch"):
+        found = train(
+            2, 1, density=stored.density.values[row], importance=importance, activation=name,
+            features=CoActive(), protocol=replace(protocol, mask=mask), model_index=index,
+            replicas=settings["replicas"], seed=settings["seed"],
+        )  # fmt: skip
+        read = READINGS["roe2023"](found.W, np.zeros(0, np.int8), np.zeros(0))
+        expected = stored.trained.sel(
+            inputs="co-active", noise="sampled", mask=mask, reading="roe2023"
+        ).values[row, column]
+        np.testing.assert_array_equal(read, expected)
