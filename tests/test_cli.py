@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -203,7 +205,8 @@ def test_phase_diagram_writes_what_it_says_and_reuses_it(
     out = tmp_path / "results"
     code, printed, _ = run(capsys, *SMALL, "--out", str(out))
     assert code == 0
-    names = {"dataset.zarr", "summary.txt", *(f"phase_diagram.{f}" for f in FIGURE_FORMATS)}
+    names = {"dataset.zarr", "checksums.jsonl", "summary.txt"}
+    names |= {f"phase_diagram.{suffix}" for suffix in FIGURE_FORMATS}
     assert {path.name for path in out.iterdir()} == names
     assert "theory-optimum" in printed
     assert (out / "summary.txt").read_text(encoding="utf-8") in printed
@@ -219,6 +222,43 @@ def test_phase_diagram_writes_what_it_says_and_reuses_it(
     assert code == 2
     assert "another configuration (different: seed)" in refused
     assert load_dataset(out).identical(before)
+
+
+def test_status_of_a_phase_diagram(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def status(*more: str) -> tuple[int, str, str]:
+        return run(capsys, "phase-diagram", "--status", str(tmp_path), *more)
+
+    assert status()[0] == 2
+    assert "no dataset in" in status()[2]
+    plan = sys.modules["superposition.validation.sweep"]
+    compute, computed = vars(plan)["compute_chunk"], []
+
+    def interrupted(*arguments: Any) -> Any:
+        if len(computed) == 1:
+            raise KeyboardInterrupt
+        computed.append(arguments)
+        return compute(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plan, "compute_chunk", interrupted)
+        code, _, err = run(capsys, *SMALL, "--chunk", "2", "--out", str(tmp_path))
+    assert code == 130
+    assert "interrupted; 1 of 2 chunks are in" in err
+    assert "goes on from there" in err
+    code, printed, _ = status()
+    assert code == 0
+    assert "done: 2 points (50.0%), 1 of 2 chunks" in printed
+    assert run(capsys, *SMALL, "--out", str(tmp_path))[0] == 0
+    fields = json.loads(status("--json")[1])
+    assert (fields["points_done"], fields["points"], fields["complete"]) == (4, 4, True)
+    assert (fields["damaged"], fields["running"]) == ([], False)
+    (tmp_path / "dataset.zarr" / "stuck" / "c.1.0.0").write_bytes(b"")
+    code, printed, _ = status()
+    assert code == 1
+    assert "damaged or missing files: stuck/c.1.0.0" in printed
+    assert run(capsys, "phase-diagram")[0] == 2
 
 
 @pytest.mark.parametrize("name", ["summary.txt", "phase_diagram.png", "dataset.zarr"])

@@ -10,8 +10,10 @@ from .exact_diagram import SpotCheck, exact_phase_diagram, spot_check
 from .phases import classify, flip_columns, phase_names
 from .plots import draw_boundaries, plot_phase_diagram
 from .readings import CLASSES, READINGS, judge
-from .storage import OtherConfigurationError, load_dataset
-from .sweep import phase_diagram
+from .storage import OtherConfigurationError, SweepStatus, load_dataset, sweep_status
+from .sweep import phase_diagram, sweep
+from .sweep_axes import SweepConfiguration
+from .sweep_dataset import select_diagram
 
 __all__ = [
     "CLASSES",
@@ -21,6 +23,8 @@ __all__ = [
     "PhaseDiagramConfiguration",
     "Rung",
     "SpotCheck",
+    "SweepConfiguration",
+    "SweepStatus",
     "agreement",
     "attribution",
     "classify",
@@ -38,8 +42,11 @@ __all__ = [
     "plot_attribution",
     "plot_phase_diagram",
     "readings_table",
+    "select_diagram",
     "shares",
     "spot_check",
     "summarize",
+    "sweep",
+    "sweep_status",
     "verify",
 ]

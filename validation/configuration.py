@@ -33,7 +33,7 @@ from ..numerics import Protocol, resolve_protocol
 from ..values import ValueDistribution
 
 # Raised whenever a change of the code changes the numbers of an equal configuration.
-RESULTS_VERSION = 2
+RESULTS_VERSION = 3
 
 
 def _grid(name: str, values: NDArray[np.float64]) -> tuple[float, ...]:
@@ -181,11 +181,20 @@ class PhaseDiagramConfiguration:
 
     def differences(self, other_json: str) -> tuple[str, ...]:
         """Name the fields in which this configuration differs from one given as JSON."""
-        mine = cast(dict[str, Any], json.loads(self.to_json()))
-        other = cast(dict[str, Any], json.loads(other_json))
-        return tuple(
-            field.name for field in fields(self) if mine.get(field.name) != other.get(field.name)
-        )
+        return differing_settings(self.to_json(), other_json)
+
+
+def differing_settings(one_json: str, other_json: str) -> tuple[str, ...]:
+    """Name the settings in which two configurations differ, in the order of the first.
+
+    Examples
+    --------
+    >>> differing_settings('{"penalty": 0, "seed": 1}', '{"penalty": 0, "seed": 2}')
+    ('seed',)
+    """
+    one = cast(dict[str, Any], json.loads(one_json))
+    other = cast(dict[str, Any], json.loads(other_json))
+    return tuple(name for name in {**one, **other} if one.get(name) != other.get(name))
 
 
 def settings_of(dataset: xr.Dataset) -> dict[str, Any]:
@@ -194,11 +203,17 @@ def settings_of(dataset: xr.Dataset) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the dataset has none.
+        If the dataset has none, or is a sweep of several diagrams.
     """
     if "configuration" not in dataset.attrs:
         raise ValueError("the dataset has no configuration; was it made by phase_diagram?")
-    return cast(dict[str, Any], json.loads(dataset.attrs["configuration"]))
+    settings = cast(dict[str, Any], json.loads(dataset.attrs["configuration"]))
+    if "dimensions" in settings:
+        raise ValueError(
+            f"the dataset is a sweep of several phase diagrams; choose one with select_diagram "
+            f"(dimensions: {', '.join(settings['dimensions'])})"
+        )
+    return settings
 
 
 def features_of(settings: dict[str, Any]) -> FeatureDistribution:

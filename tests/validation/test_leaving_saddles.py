@@ -9,7 +9,7 @@ import pytest
 
 from superposition.numerics import PROTOCOLS, descend, global_minimum
 from superposition.validation import PhaseDiagramConfiguration, phase_names
-from superposition.validation.sweep import _leave_saddles
+from superposition.validation.sweep_points import _leave_saddles, _Points
 
 
 def test_saddle_is_left_for_the_minimum_below_it() -> None:
@@ -18,10 +18,10 @@ def test_saddle_is_left_for_the_minimum_below_it() -> None:
         2, 1, density=[0.7, 0.95], importance=[0.9], replicas=1, starts=1, seed=0,
         protocol=PROTOCOLS["annealed"], penalty=0, activation="relu",
     )  # fmt: skip
-    density, importance = np.array([[0.7], [0.95]]), np.array([[[1.0, 0.9]]])
+    points = _Points.of(configuration, slice(None), slice(None))
     biases = np.array([[[0.0, 0.35]], [[0.0, 0.475]]])
     W = np.broadcast_to([[[[1.0, 0.0]]]], (2, 1, 1, 2)).copy()
-    start = descend(W, biases, density=density, importance=importance)
+    start = descend(W, biases, density=points.density, importance=points.importance)
     assert start.converged.all()
     optimum: dict[str, Any] = {
         "optimum_phase": np.full((2, 1), phase_names(2, 1).index("ignore last"), dtype=np.int8),
@@ -31,7 +31,7 @@ def test_saddle_is_left_for_the_minimum_below_it() -> None:
         "optimum_gradient_norm": start.gradient_norm.copy(),
         "optimum_share": np.ones((2, 1)),
     }
-    _leave_saddles(configuration, optimum, density, importance)
+    _leave_saddles(points, optimum)
     names = [phase_names(2, 1)[code] for code in optimum["optimum_phase"][:, 0]]
     assert names == ["partial superposition", "ignore last"]
     assert list(optimum["optimum_share"][:, 0]) == [0.0, 1.0]

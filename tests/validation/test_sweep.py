@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -33,7 +34,6 @@ from superposition.validation import (
     phases_of,
     plot_phase_diagram,
     summarize,
-    sweep,
 )
 from superposition.validation.configuration import features_of
 
@@ -115,46 +115,33 @@ def test_trained_loss_is_the_exact_loss_of_the_stored_weights(plain: xr.Dataset)
     assert float(plain["trained_loss"].isel(at)) == float(loss)
 
 
-def test_result_depends_on_neither_blocks_nor_folder(
-    plain: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_result_depends_on_neither_chunks_nor_folder(plain: xr.Dataset, tmp_path: Path) -> None:
+    for points in (1, 5):
+        folder = tmp_path / str(points)
+        xr.testing.assert_identical(diagram(out=folder, points_per_chunk=points), plain)
+        xr.testing.assert_identical(load_dataset(folder), plain)
+    xr.testing.assert_identical(diagram(points_per_chunk=1), plain)
+
+
+@pytest.mark.parametrize(
+    ("n_features", "n_hidden", "features", "activation"),
+    [
+        (3, 2, None, "relu"),
+        (4, 2, Correlated([(0, 1), (2, 3)]), "relu"),
+        (3, 1, Anticorrelated([(0, 1)]), "relu"),
+        (4, 2, None, "linear"),
+    ],
+)
+def test_chunks_of_other_models_do_not_matter_either(
+    n_features: int, n_hidden: int, features: FeatureDistribution | None, activation: str
 ) -> None:
-    monkeypatch.setattr(sweep, "_MODELS_PER_BLOCK", 1)
-    stored = diagram(out=tmp_path)
-    xr.testing.assert_identical(stored[list(plain.data_vars)], plain)
-    xr.testing.assert_identical(load_dataset(tmp_path), stored)
-
-
-def test_interrupted_run_goes_on_and_ends_the_same(
-    plain: xr.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep, "_MODELS_PER_BLOCK", 1)
-    computed: list[int] = []
-    compute = sweep.compute_block
-
-    def interrupted(configuration: object, rows: slice, device: str = "cpu") -> xr.Dataset:
-        if len(computed) == 2:
-            raise KeyboardInterrupt
-        computed.append(rows.start)
-        return compute(configuration, rows, device)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(sweep, "compute_block", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        diagram(out=tmp_path)
-    with pytest.raises(ValueError, match="2 of 4 rows are missing"):
-        load_dataset(tmp_path)
-
-    rest: list[int] = []
-
-    def counted(configuration: object, rows: slice, device: str = "cpu") -> xr.Dataset:
-        rest.append(rows.start)
-        return compute(configuration, rows, device)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(sweep, "compute_block", counted)
-    finished = diagram(out=tmp_path)
-    assert (computed, rest) == ([0, 1], [2, 3])
-    xr.testing.assert_identical(finished[list(plain.data_vars)], plain)
-    diagram(out=tmp_path)
-    assert rest == [2, 3]  # a finished folder is reused
+    """Other routes to the exact loss, and other lengths of the arrays that they see."""
+    small: dict[str, Any] = {
+        "n_features": n_features, "n_hidden": n_hidden, "features": features,
+        "activation": activation, "density": [0.1, 0.3, 0.5], "importance": [0.5, 2], "starts": 4,
+    }  # fmt: skip
+    whole = diagram(**small)
+    xr.testing.assert_identical(diagram(**small, points_per_chunk=1), whole)
 
 
 @pytest.mark.parametrize(
@@ -198,6 +185,7 @@ def test_diverged_models_are_reported_and_count_as_infinitely_bad() -> None:
         ({"importance": [-1.0]}, "importance must be finite and at least 0, got -1"),
         ({"importance": [0.0, 1.0]}, "must be positive"),
         ({"importance": [float("nan")]}, "importance must be finite"),
+        ({"points_per_chunk": 0}, "points_per_chunk must be an integer of at least 1, got 0"),
         ({"replicas": 0}, "replicas must be an integer of at least 1"),
         ({"starts": 1.5}, "starts must be an integer"),
         ({"seed": -1}, "seed must be"),
@@ -227,10 +215,10 @@ def test_folder_without_dataset(tmp_path: Path) -> None:
 def test_unwritable_folder_fails_before_any_work(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object) -> xr.Dataset:
+    def never(*_: object) -> object:
         raise AssertionError("computed although nothing can be kept")
 
-    monkeypatch.setattr(sweep, "compute_block", never)
+    monkeypatch.setattr(sys.modules["superposition.validation.sweep"], "compute_chunk", never)
     blocked = tmp_path / "file"
     blocked.write_text("here already")
     with pytest.raises(OSError, match="file"):
@@ -307,6 +295,59 @@ def test_stored_distribution_is_the_one_that_was_given(features: FeatureDistribu
     assert features_of(stored) == features
     other = replace(configuration, features=Independent(ValueDistribution([Fraction(1, 2), 1])))
     assert other.differences(configuration.to_json()) == ("features",)
+
+
+def test_stuck_has_a_meaning_where_the_optimum_is_zero() -> None:
+    """Oracle: the losses, which fall into two heaps many orders of magnitude apart.
+
+    Antipodal weights lose nothing on features that are never on together, and descent ends within
+    rounding of that. What is relative to such an optimum calls almost every replica stuck.
+    """
+    result = diagram(
+        features=Anticorrelated([(0, 1)]), density=[0.02, 0.3], importance=[1.0], replicas=8
+    )
+    scale = 2 * result["density"]
+    assert (result["optimum_loss"] < 1e-15 * scale).all()
+    at_zero = result["settled_loss"] < 1e-12 * scale
+    elsewhere = result["settled_loss"] > 0.05 * scale
+    assert (at_zero ^ elsewhere).all()
+    assert at_zero.any()
+    assert elsewhere.any()
+    np.testing.assert_array_equal(result["stuck"], elsewhere)
+    xr.testing.assert_allclose(
+        result["stuck_fraction"].drop_attrs(),
+        elsewhere.mean("replica").drop_vars("replica", errors="ignore"),
+    )
+    # Of random starts too: those that end at zero have found the same optimum.
+    assert (result["optimum_share"] > 0.3).all()
+
+
+def test_versions_are_kept(plain: xr.Dataset) -> None:
+    import platform
+
+    import numba
+    import torch
+
+    import superposition
+
+    found = json.loads(plain.attrs["versions"])
+    assert found["python"] == platform.python_version()
+    assert found["numpy"] == np.__version__
+    assert found["numba"] == numba.__version__
+    assert found["torch"] == torch.__version__
+    assert found["superposition"] == superposition.__version__
+    assert found["format"] == "1"
+
+
+def test_progress_shows_rate_and_remaining_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    diagram(out=tmp_path, points_per_chunk=3, progress=True)
+    shown = capsys.readouterr().err
+    assert "12/12" in shown
+    assert "point/s" in shown
+    diagram(out=tmp_path, progress=True)
+    assert "12/12 [00:00<" in capsys.readouterr().err  # what was there already has no rate
 
 
 def test_grid_that_the_distribution_cannot_have() -> None:

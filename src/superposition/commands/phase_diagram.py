@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ __all__ = ["FIGURE_NAME", "SUMMARY_NAME", "phase_diagram"]
 SUMMARY_NAME = "summary.txt"
 FIGURE_NAME = "phase_diagram"
 FIGURE_FORMATS = ("png", "svg", "pdf")
+_INTERRUPTED = 130  # what shells say of a process that SIGINT ended
 _RESULT_FILES = (SUMMARY_NAME, *(f"{FIGURE_NAME}.{suffix}" for suffix in FIGURE_FORMATS))
 
 
@@ -43,8 +46,13 @@ _RESULT_FILES = (SUMMARY_NAME, *(f"{FIGURE_NAME}.{suffix}" for suffix in FIGURE_
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    required=True,
     help="Folder for dataset, figure and summary; completed if it holds a part of this diagram.",
+)
+@click.option(
+    "--status",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Say how far the diagram in this folder has come, check its files, and do nothing else.",
 )
 @features_option
 @hidden_option
@@ -65,9 +73,19 @@ _RESULT_FILES = (SUMMARY_NAME, *(f"{FIGURE_NAME}.{suffix}" for suffix in FIGURE_
 @protocol_option
 @seed_option
 @device_option
+@click.option(
+    "--cluster", metavar="ADDRESS",
+    help="Compute on the workers of the Dask scheduler at this address, such as tcp://host:8786.",
+)  # fmt: skip
+@click.option(
+    "--chunk", type=click.IntRange(min=1), metavar="POINTS",
+    help="Grid points that are computed and kept as one; an interruption costs at most so many.  "
+    "[default: about 4096 models]",
+)  # fmt: skip
 @json_option
 def phase_diagram(
-    out: Path,
+    out: Path | None,
+    status: Path | None,
     n_features: int,
     n_hidden: int,
     density: tuple[float, float, int],
@@ -81,12 +99,19 @@ def phase_diagram(
     protocol: str,
     seed: int,
     device: str,
+    cluster: str | None,
+    chunk: int | None,
     as_json: bool,
 ) -> None:
     """Draw theory, exact optimum and trained models over density and relative importance.
 
     An interrupted run goes on where it stopped when the same command is given again.
     """
+    if status is not None:
+        _show_status(status, as_json)
+        return
+    if out is None:
+        raise click.UsageError("missing option '--out' (or '--status')")
     import numpy as np
 
     from ..validation import agreement, phase_diagram as compute, summarize
@@ -95,7 +120,8 @@ def phase_diagram(
     if not linear_grid and min(density[0], importance[0]) <= 0:
         raise ValueError("a geometric grid needs values above 0; start higher or use --linear-grid")
     _refuse_to_overwrite(out)
-    dataset = compute(
+    dataset = _told_how_to_go_on(
+        compute,
         n_features,
         n_hidden,
         density=spread(*density),
@@ -109,6 +135,8 @@ def phase_diagram(
         features=features,
         out=out,
         device=device,
+        cluster=cluster,
+        points_per_chunk=chunk,
         progress=not as_json,
     )
     compared = agreement(dataset)
@@ -119,6 +147,37 @@ def phase_diagram(
     else:
         click.echo(summary)
         click.echo("written: " + ", ".join(str(file) for file in written))
+
+
+def _told_how_to_go_on(
+    compute: Callable[..., xr.Dataset], *arguments: Any, **options: Any
+) -> xr.Dataset:
+    """Compute; print what an interruption has left, and what is not installed, on one line."""
+    try:
+        return compute(*arguments, **options)
+    except ImportError as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt as interruption:
+        notes = "; ".join(getattr(interruption, "__notes__", ()))
+        if not notes:
+            raise
+        click.echo(f"superposition: interrupted; {notes}", err=True)
+        raise SystemExit(_INTERRUPTED) from None
+
+
+def _show_status(folder: Path, as_json: bool) -> None:
+    """Print how far a folder has come; exit code 1 if files in it are damaged."""
+    from ..validation import sweep_status
+
+    status = sweep_status(folder)
+    if as_json:
+        fields = asdict(status) | {"folder": str(folder), "complete": status.complete}
+        fields["damaged"] = [name for names in status.damaged.values() for name in names]
+        click.echo(strict_json(fields))
+    else:
+        click.echo(str(status))
+    if status.damaged:
+        raise SystemExit(1)
 
 
 def _refuse_to_overwrite(out: Path) -> None:
