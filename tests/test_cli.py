@@ -33,7 +33,18 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["derive"], ["minimize"], ["train"], ["phase-diagram"], ["report"], ["verify"]]
+    "command",
+    [
+        [],
+        ["derive"],
+        ["minimize"],
+        ["basins"],
+        ["train"],
+        ["phase-diagram"],
+        ["explain"],
+        ["report"],
+        ["verify"],
+    ],
 )
 def test_help(capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     code, out, _ = run(capsys, *command, "--help")
@@ -495,3 +506,30 @@ def test_training_goes_on_from_its_checkpoint(
     code, out, error = run(capsys, *arguments, "--seed", "1")
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert str(file) in error
+
+
+def test_basins_prints_probabilities(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["basins", "--density", "0.3", "--starts", "50"]
+    code, out, _ = run(capsys, *command, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert [basin["name"] for basin in found["basins"]] == ["opposite signs", "same sign"]
+    assert sum(basin["probability"] for basin in found["basins"]) == pytest.approx(1)
+    assert found["optimum_loss"] == pytest.approx(found["basins"][0]["loss"])
+    assert "opposite signs: minimum" in run(capsys, *command)[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--route", "sgdx"], "got 'sgdx'"),
+        (["--scale", "0"], "0.0 is not in the range x>0"),
+        (["--starts", "0"], "0 is not in the range x>=1"),
+    ],
+)
+def test_basins_refuses(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, error = run(capsys, "basins", "--density", "0.3", *arguments)
+    assert code == 2
+    assert message in error

@@ -1,4 +1,4 @@
-"""The command line: ``superposition derive | minimize | train | phase-diagram | explain | report | verify``."""
+"""The command line: one group, and a module in `commands` for every command."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from . import __version__
 
 # The commands import the packages that do the work when they run: `--help` is instant, and
 # `derive` never loads torch.
+from .commands.basins import basins
 from .commands.derive import derive
 from .commands.explain import explain
 from .commands.models import minimize, train
@@ -32,7 +33,7 @@ def cli() -> None:
     """
 
 
-for _command in (derive, minimize, train, phase_diagram, explain, report, verify):
+for _command in (derive, minimize, basins, train, phase_diagram, explain, report, verify):
     cli.add_command(_command)
 
 
