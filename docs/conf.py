@@ -70,11 +70,16 @@ html_css_files = ["site.css"]
 
 def _as_meant(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Print `.loss` as code, where it would refer to many attributes, and |u| as it stands."""
-    prose = [not line.lstrip().startswith((">>>", "...")) for line in lines]
+    literal = None  # the indentation of the line whose "::" began a literal block
     for k, line in enumerate(lines):
-        if prose[k]:
+        indent = len(line) - len(line.lstrip())
+        if literal is not None and line.strip() and indent <= literal:
+            literal = None
+        if literal is None and not line.lstrip().startswith((">>>", "...")):
             code = re.sub(r"(?<!`)`(\.\w+)`(?!`)", r"``\1``", line)
             lines[k] = code if "``" in code else code.replace("|", r"\|")
+        if literal is None and line.rstrip().endswith("::"):
+            literal = indent
 
 
 def _drop_unused_sources(app: Sphinx, env: BuildEnvironment) -> None:
