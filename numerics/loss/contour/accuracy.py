@@ -23,6 +23,7 @@ __all__ = [
     "first_target",
     "next_target",
     "sum_outputs",
+    "tolerances",
 ]
 
 MAX_ROUNDS = 3
@@ -32,6 +33,7 @@ GRADIENT_FACTOR = 10.0
 _ENOUGH = 0.3  # a lower bound of this share of the empty model's loss sets the final tolerance
 _COARSE = 1e-4  # accuracy of the first sum otherwise, relative to the empty model's loss
 _SMALLEST = 1e-24  # a loss below this share of the empty model's is zero
+_TOLERANCES = 1e-280, 1e280  # what is aimed at stays clear of numbers that lose digits
 
 Integers = NDArray[np.int64]
 
@@ -110,20 +112,37 @@ class Target(NamedTuple):
 
 
 @borrowing
+def _within_range(tolerance: float) -> float:
+    return min(max(tolerance, _TOLERANCES[0]), _TOLERANCES[1])
+
+
+@borrowing
+def tolerances(target: Target, weight: float) -> tuple[float, float]:
+    """Return what is aimed at for an output with this importance, of its loss and derivatives."""
+    gradient = np.inf
+    if target.gradient < np.inf:
+        gradient = _within_range(target.gradient / weight)
+    return _within_range(target.loss / weight), gradient
+
+
+@borrowing
 def sum_outputs(
-    outputs: Integers, target: Target, model: ModelOutputs, contour: ContourWork
+    outputs: Integers, target: Target, most: int, model: ModelOutputs, contour: ContourWork
 ) -> None:
-    """Compute these outputs to the target; for an infinite one, write lower bounds of the losses."""
+    """Compute these outputs to the target; for an infinite one, write lower bounds of the losses.
+
+    Outputs that take more than `most` nodes are left with an infinite error.
+    """
     for i in outputs:
         if target.loss == np.inf:
             model.value[i] = lower_bound(
                 i, model.gram[i], model.gap[i], model.bias[i], model.density, contour
             )
             continue
-        weight = model.importance[i]
+        tolerance, gradient_tolerance = tolerances(target, model.importance[i])
         found = loss_of_output(
-            i, model.gram[i], model.gap[i], model.bias[i], model.density, target.loss / weight,
-            target.gradient / weight, contour, model.dgram[i],
+            i, model.gram[i], model.gap[i], model.bias[i], model.density, tolerance,
+            gradient_tolerance, most, contour, model.dgram[i],
         )  # fmt: skip
         model.value[i], model.slope[i] = found.value, found.slope
         model.error[i], model.gradient_error[i] = found.error, found.gradient_error

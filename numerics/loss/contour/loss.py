@@ -25,6 +25,7 @@ from .plan import EPSILON, Line, choose_line
 from .transform import ValueTransform, value_transform
 
 __all__ = [
+    "NOT_SUMMED",
     "ContourWork",
     "OutputLoss",
     "Pending",
@@ -75,6 +76,9 @@ class OutputLoss(NamedTuple):
     slope: float
     error: float
     gradient_error: float
+
+
+NOT_SUMMED = OutputLoss(0.0, 0.0, np.inf, np.inf)
 
 
 class Pending(NamedTuple):
@@ -176,7 +180,7 @@ def lower_bound(
 ) -> float:
     """Return what the loss of an output is at least: its part with at most one other feature on."""
     law, gates, work = contour.law, contour.gates, contour.output
-    bias, n_active, _ = prepare(output, couplings, bias, density, law, gates, 0.0, work)
+    bias, n_active, _, _ = prepare(output, couplings, bias, density, law, gates, (0.0, 0.0), work)
     scratch = np.zeros(couplings.shape[0])
     value, _ = few_on(output, e, bias, n_active, 0.0, law, gates, contour.pair, work, scratch)
     return value
@@ -196,8 +200,10 @@ def begin_output(
 ) -> Pending:
     """Do all of one output but its sum over nodes; the parameters are those of `loss_of_output`."""
     law, gates, work = contour.law, contour.gates, contour.output
-    budget = 0.1 * min(tolerance, (0.25 * gradient_tolerance) ** 2)
-    bias, n_active, dropped = prepare(output, couplings, bias, density, law, gates, budget, work)
+    bias, n_active, dropped, dropped_slope = prepare(
+        output, couplings, bias, density, law, gates, (0.1 * tolerance, 0.1 * gradient_tolerance),
+        work,
+    )  # fmt: skip
     gradient[:] = 0.0
     log_scale = tilt(0.0, output, bias, n_active, law, gates, work)
     beyond = state_sums(output, n_active, 1, gates, work)
@@ -237,7 +243,7 @@ def begin_output(
     if line.nodes > 0:
         log_scale = tilt(line.alpha, output, bias, n_active, law, gates, work)
     return Pending(
-        value, slope, dropped + rounding, 2.0 * np.sqrt(dropped) + slope_rounding, bias, n_active,
+        value, slope, dropped + rounding, dropped_slope + slope_rounding, bias, n_active,
         apart, line, log_scale,
     )  # fmt: skip
 
@@ -278,6 +284,7 @@ def loss_of_output(
     density: Floats,
     tolerance: float,
     gradient_tolerance: float,
+    most: int,
     contour: ContourWork,
     gradient: Floats,
 ) -> OutputLoss:
@@ -296,6 +303,8 @@ def loss_of_output(
         Bound on the error that is aimed at; what is reached is returned.
     gradient_tolerance : float
         The same for derivatives; infinite if they are not wanted, and then `gradient` is not that.
+    most : int
+        A sum over more nodes is not begun: `NOT_SUMMED` is returned.
     contour : ContourWork
     gradient : ndarray of shape (n,)
         Overwritten with the derivatives in the couplings.
@@ -303,6 +312,8 @@ def loss_of_output(
     pending = begin_output(
         output, couplings, e, bias, density, tolerance, gradient_tolerance, contour, gradient
     )
+    if pending.line.nodes > most:
+        return NOT_SUMMED
     sums = NodeSums(0.0, 0.0, 0.0, 0.0, 0.0)
     if pending.line.nodes > 0:
         sums = sum_over_nodes(

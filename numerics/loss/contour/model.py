@@ -7,7 +7,7 @@ compiled with all that is below, in every place anew, and a loss takes too long 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from functools import partial
 
@@ -22,7 +22,8 @@ from .. import recurrence
 from ..single_output import compensated_sum_of_products
 from .accuracy import ModelOutputs, Sums, Target, first_target, next_target, sum_outputs
 from .loss import contour_work
-from .plan import EPSILON
+from .plan import EPSILON, MAX_NODES
+from .small_couplings import Run, sum_with_few_nodes
 from .tensors import sum_outputs_on
 
 __all__ = [
@@ -37,6 +38,9 @@ Integers = NDArray[np.int64]
 
 CLOSED_ROUNDING = 32.0 * EPSILON
 """What tests of the recurrence allow, relative to the loss of the empty model."""
+
+SUM_ROUNDING = 8.0 * EPSILON
+"""Of WᵀW and of the sums over outputs, relative to the sizes of their terms."""
 
 
 def sums_of(
@@ -85,6 +89,16 @@ def _start(
     return model, closed, np.flatnonzero((importance > 0.0) & (reached > sums.closed))
 
 
+def _gradient_error(W: Floats, db: Floats, dgram: Floats, slopes: Floats) -> float:
+    """Bound the error of any entry of the gradient, given those of derivatives of each output."""
+    if not np.isfinite(slopes).all():
+        return np.inf
+    sizes = abs(W)
+    reach = sizes @ slopes + sizes.sum(axis=1) * slopes.max()
+    terms = max(abs(db).max(), (sizes @ abs(dgram + dgram.T)).max())
+    return float(max(slopes.max(), reach.max()) + SUM_ROUNDING * terms)
+
+
 def _finish(
     W: Floats, penalty: float, model: ModelOutputs, dW: Floats, db: Floats, errors: Floats
 ) -> float:
@@ -93,28 +107,22 @@ def _finish(
     db[:] = model.importance * model.slope
     dgram = model.importance[:, None] * model.dgram + 2.0 * penalty * off_diagonal
     dW[:] = W @ (dgram + dgram.T)
-    slopes = model.importance * model.gradient_error
-    errors[:] = model.importance @ model.error, slopes.max(initial=0.0)
-    if errors[1] < np.inf:  # else gradients were not asked for
-        sizes = abs(W)
-        reach = sizes @ slopes + sizes.sum(axis=1) * errors[1]
-        errors[1] = max(errors[1], reach.max(initial=0.0))
-    return float(model.importance @ model.value + penalty * (off_diagonal**2).sum())
-
-
-_Run = Callable[[Target], None]
+    loss = float(model.importance @ model.value + penalty * (off_diagonal**2).sum())
+    errors[0] = model.importance @ model.error + SUM_ROUNDING * loss
+    errors[1] = _gradient_error(W, db, dgram, model.importance * model.gradient_error)
+    return loss
 
 
 def _to_accuracy(
-    run: _Run, outputs: Integers, known: float, model: ModelOutputs, sums: Sums
+    run: Run, outputs: Integers, known: float, model: ModelOutputs, sums: Sums
 ) -> None:
     """Compute outputs round by round until the loss of the model is as accurate as is wanted."""
     if not len(outputs):
         return
-    run(Target(np.inf, np.inf, 0, False))  # lower bounds only
+    run(outputs, Target(np.inf, np.inf, 0, False), MAX_NODES + 1, model)  # lower bounds only
     target = first_target(outputs, known, sums, model)
     while not target.last:
-        run(target)
+        sum_with_few_nodes(run, outputs, target, model, sums.contour)
         target = next_target(target, outputs, known, sums, model)
 
 
@@ -141,8 +149,8 @@ def summed_model(
     """
     model, closed, others = _start(W, b, density, importance, moments, sums)
 
-    def run(target: Target) -> None:
-        sum_outputs(others, target, model, sums.contour)
+    def run(outputs: Integers, target: Target, most: int, model: ModelOutputs) -> None:
+        sum_outputs(outputs, target, most, model, sums.contour)
 
     _to_accuracy(run, others, _known(closed, penalty, model), model, sums)
     return _finish(W, penalty, model, dW, db, sums.errors)
@@ -163,8 +171,8 @@ def summed_model_on(
     """Do what `summed_model` does, with the sums over nodes on a device."""
     model, closed, others = _start(W, b, density, importance, moments, sums)
 
-    def run(target: Target) -> None:
-        sum_outputs_on(device, others, target, model, sums.contour)
+    def run(outputs: Integers, target: Target, most: int, model: ModelOutputs) -> None:
+        sum_outputs_on(device, outputs, target, most, model, sums.contour)
 
     _to_accuracy(run, others, _known(closed, penalty, model), model, sums)
     return _finish(W, penalty, model, dW, db, sums.errors)
@@ -186,12 +194,12 @@ def summed_model_in_threads(
     if len(sums) == 1:
         return summed_model(W, b, density, importance, penalty, dW, db, moments, sums[0])
     model, closed, others = _start(W, b, density, importance, moments, sums[0])
-    # Neighbors may differ in cost together, so that every thread takes outputs from all over.
-    shares = [others[t :: len(sums)].copy() for t in range(len(sums))]
 
-    def run(target: Target) -> None:
+    def run(outputs: Integers, target: Target, most: int, model: ModelOutputs) -> None:
+        # Neighbors may differ in cost together, so that every thread takes outputs from all over.
+        shares = [outputs[t :: len(sums)].copy() for t in range(len(sums))]
         tasks = [
-            pool.submit(partial(sum_outputs, share, target, model, own.contour))
+            pool.submit(partial(sum_outputs, share, target, most, model, own.contour))
             for share, own in zip(shares, sums, strict=True)
         ]
         for task in tasks:

@@ -32,6 +32,8 @@ __all__ = [
     "OutputWork",
     "StateSums",
     "branch_bound",
+    "curvature_bound",
+    "is_alone",
     "output_work",
     "prepare",
     "state_sums",
@@ -112,49 +114,61 @@ def output_work(gates: GateTable) -> OutputWork:
 
 
 @borrowing
-def _drop_negligible(
-    output: int,
-    bias: float,
-    density: Floats,
-    law: ValueTransform,
-    gates: GateTable,
-    budget: float,
-    work: OutputWork,
-) -> tuple[float, float]:
-    """Replace what hardly reaches the output by its mean; return the bias and a bound on the error.
+def is_alone(j: int, gates: GateTable) -> bool:
+    """Whether a feature is on independently of all others."""
+    q, b = gates.gate_of[j], gates.branch_of[j]
+    branches = gates.branch_start[q + 1] - gates.branch_start[q]
+    members = gates.member_start[b + 1] - gates.member_start[b]
+    return bool(gates.can_be_off[q] and branches == 1 and members == 1)
 
-    φ(b + Y) has a derivative that changes by at most `curvature` times the change of Y, so an
-    independent part of Y may be replaced by its mean at the cost of its variance. Members of a
-    larger gate are not independent: for them the cost is of first order.
+
+@borrowing
+def curvature_bound(g: float, density: float, law: ValueTransform) -> float:
+    """Return what φ' changes by at most, over the change of its argument; φ as in `single_output`.
+
+    So does the derivative of φ in the own coupling. 2 from z₊², and from the kink −2 x_i at z = 0,
+    whose probability density is at most that of x_i over its coupling.
+    """
+    return float(2.0 + 2.0 * density * law.peak / g)
+
+
+@borrowing
+def _drop_negligible(
+    output: int, bias: float, density: Floats, law: ValueTransform, gates: GateTable,
+    budgets: tuple[float, float], work: OutputWork,
+) -> tuple[float, float, float]:  # fmt: skip
+    """Replace what hardly reaches the output by its mean.
+
+    Returns the bias, and bounds on the errors of the loss and of its derivatives. With the change
+    of φ' bounded by `curvature_bound`, an independent part of Y may be replaced by its mean at half
+    of that times its variance; derivatives change by that times its standard deviation. Members of
+    a larger gate are not independent: for them the loss changes in first order.
     """
     g, n = work.g, work.g.shape[0]
-    own = g[output]
-    if own == 0.0 or budget <= 0.0:
-        return bias, 0.0
-    curvature = 2.0 + 2.0 * density[output] * law.peak / own
+    if g[output] == 0.0 or budgets[0] <= 0.0:
+        return bias, 0.0, 0.0
+    curvature = curvature_bound(g[output], density[output], law)
     slope = 2.0 * (1.0 + abs(bias))
     for j in range(n):
         slope += 2.0 * abs(g[j])
-    error = 0.0
+    loss, size, variance = 0.0, 0.0, 0.0
     for j in range(n):
         if j == output or g[j] == 0.0:
             continue
-        q = gates.gate_of[j]
-        alone = gates.can_be_off[q] and (
-            gates.branch_start[q + 1] - gates.branch_start[q] == 1
-            and gates.member_start[gates.branch_of[j] + 1] - gates.member_start[gates.branch_of[j]]
-            == 1
-        )
-        if alone:
-            cost = 0.5 * curvature * density[j] * law.moments[2] * g[j] * g[j]
-        else:
-            cost = slope * density[j] * abs(g[j])
-        if cost * n <= budget:
-            error += cost
+        alone = is_alone(j, gates)
+        mean_size = density[j] * abs(g[j])
+        square = density[j] * law.moments[2] * g[j] * g[j]
+        cost = 0.5 * curvature * square if alone else slope * mean_size
+        gradient_cost = curvature * (np.sqrt(n * square) if alone else n * mean_size)
+        if cost * n <= budgets[0] and gradient_cost <= budgets[1]:
+            loss += cost
             if alone:
+                variance += square
                 bias += g[j] * density[j] * law.moments[1]
+            else:
+                size += mean_size
             g[j] = 0.0
-    return bias, error
+    return bias, loss, curvature * (np.sqrt(variance) + size)
 
 
 @compiled
@@ -165,16 +179,18 @@ def prepare(
     density: Floats,
     law: ValueTransform,
     gates: GateTable,
-    budget: float,
+    budgets: tuple[float, float],
     work: OutputWork,
-) -> tuple[float, int, float]:
+) -> tuple[float, int, float, float]:
     """Fill `work` for one output.
 
-    Returns the bias, the number of active gates, and a bound on what dropping couplings changes
-    the loss by, at most about `budget`.
+    Returns the bias, the number of active gates, and bounds on what dropping couplings changes
+    the loss and its derivatives by, at most about `budgets`.
     """
     work.g[:] = couplings
-    bias, dropped = _drop_negligible(output, bias, density, law, gates, budget, work)
+    bias, dropped, dropped_slope = _drop_negligible(
+        output, bias, density, law, gates, budgets, work
+    )
     n_active = 0
     own_gate, own_branch = gates.gate_of[output], gates.branch_of[output]
     for q in range(gates.can_be_off.shape[0]):
@@ -199,7 +215,7 @@ def prepare(
         if q != own_gate and reached > 0.0:
             work.active[n_active] = q
             n_active += 1
-    return bias, n_active, dropped
+    return bias, n_active, dropped, dropped_slope
 
 
 @borrowing

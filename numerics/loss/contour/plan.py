@@ -111,9 +111,11 @@ def _kernel_bounds(
 
 
 @borrowing
-def _beyond(modulus: float, power: float) -> float:
-    """Return ∫ (modulus/v)^power dv from modulus on."""
-    return modulus / (power - 1.0) if power > 1.0 else np.inf
+def _beyond(size: float, modulus: float, power: float) -> float:
+    """Return ∫ size (modulus/v)^power dv from modulus on."""
+    if size == 0.0:
+        return 0.0
+    return size * modulus / (power - 1.0) if power > 1.0 else np.inf
 
 
 @borrowing
@@ -238,14 +240,14 @@ def _tails(
     # Once all transforms fall like 1/|u|, so do the two or three in each term, at least.
     extra = 1.0 if modulus > farthest else 0.0
     fall = apart + 1.0
-    loss = on * sums.on * _beyond(modulus, falls + fall * extra)
-    loss += off * sums.off * _beyond(modulus, 3.0 + fall * extra)
+    loss = _beyond(on * sums.on, modulus, falls + fall * extra)
+    loss += _beyond(off * sums.off, modulus, 3.0 + fall * extra)
     stretch = modulus / (np.pi * height)  # dy is at most this, times π, times d|u|
     if not with_gradient:
         return stretch * loss, 0.0
-    slope = modulus * on * sums.on * _beyond(modulus, falls - 1.0 + fall * extra)
-    slope += modulus * off * sums.off * _beyond(modulus, 2.0 + fall * extra)
-    largest = max(slope, own * sums.on * _beyond(modulus, falls - 1.0 + fall * extra))
+    slope = _beyond(modulus * on * sums.on, modulus, falls - 1.0 + fall * extra)
+    slope += _beyond(modulus * off * sums.off, modulus, 2.0 + fall * extra)
+    largest = max(slope, _beyond(own * sums.on, modulus, falls - 1.0 + fall * extra))
     largest = max(
         largest,
         _largest_member_tail(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from ...arguments import Floats
-from .accuracy import Integers, ModelOutputs, Target
+from .accuracy import Integers, ModelOutputs, Target, tolerances
 from .gate_table import GateTable
 from .loss import ContourWork, Pending, begin_output, end_output, lower_bound
 from .nodes import NodeSums
@@ -412,6 +412,7 @@ def sum_outputs_on(
     device: torch.device,
     outputs: Integers,
     target: Target,
+    most: int,
     model: ModelOutputs,
     contour: ContourWork,
     memory: int = DEFAULT_MEMORY,
@@ -429,11 +430,13 @@ def sum_outputs_on(
         return
     started: list[tuple[int, Pending, _Weights]] = []
     for i in map(int, outputs):
-        weight = float(model.importance[i])
         pending = begin_output(
             i, model.gram[i], float(model.gap[i]), float(model.bias[i]), model.density,
-            target.loss / weight, target.gradient / weight, contour, model.dgram[i],
+            *tolerances(target, float(model.importance[i])), contour, model.dgram[i],
         )  # fmt: skip
+        if pending.line.nodes > most:
+            model.error[i] = np.inf
+            continue
         started.append((i, pending, _weights(i, pending, contour)))
     with_gradient = target.gradient < np.inf
     sums = {i: (np.zeros(5), np.zeros(len(model.bias))) for i, _, _ in started}

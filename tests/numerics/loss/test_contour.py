@@ -32,6 +32,7 @@ from superposition.numerics.loss import batch, laws
 from superposition.numerics.loss.contour import model
 from superposition.numerics.loss.contour.accuracy import ModelOutputs, Target, sum_outputs
 from superposition.numerics.loss.contour.loss import contour_work, loss_of_output
+from superposition.numerics.loss.contour.plan import MAX_NODES
 from superposition.numerics.loss.contour.tensors import sum_outputs_on
 from superposition.numerics.loss.contour.transform import real_transform, transform, value_transform
 from superposition.numerics.loss.exact import LossAndGradient
@@ -232,8 +233,8 @@ def test_equal_couplings_against_one_dimension(
     exact = loss_of_equal_couplings(n, g, own, bias, density)
     work, gradient = contour_work(Independent(), n), np.empty(n)
     found = loss_of_output(
-        0, couplings, 1 - own, bias, np.full(n, density), 1e-11 * float(exact), np.inf, work,
-        gradient,
+        0, couplings, 1 - own, bias, np.full(n, density), 1e-11 * float(exact), np.inf, MAX_NODES,
+        work, gradient,
     )  # fmt: skip
     assert abs(mp.mpf(found.value) - exact) <= found.error
     assert found.error <= 1e-11 * exact
@@ -491,8 +492,10 @@ def test_tensors_do_what_the_compiled_code_does(
         for _ in range(2)
     ]  # fmt: skip
     target = Target(1e-6, 1e-5 if with_gradient else np.inf, 1, False)
-    sum_outputs(np.arange(n), target, models[0], contour)
-    sum_outputs_on(torch.device("cpu"), np.arange(n), target, models[1], contour, memory=memory)
+    sum_outputs(np.arange(n), target, MAX_NODES, models[0], contour)
+    sum_outputs_on(
+        torch.device("cpu"), np.arange(n), target, MAX_NODES, models[1], contour, memory=memory
+    )
     names = ("value", "slope", "dgram") if with_gradient else ("value", "slope")
     for name in names:
         np.testing.assert_allclose(
