@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,6 +93,47 @@ def broadcast_parameters(
         np.broadcast_to(density, (*common, n_features)),
         np.broadcast_to(importance, (*common, n_features)),
     )
+
+
+def check_integer(name: str, value: Any, at_least: int | None = None) -> int:
+    """Return `value` as an int, if it is one.
+
+    Raises
+    ------
+    ValueError
+        If it is no integer, or below `at_least`.
+
+    Examples
+    --------
+    >>> check_integer("starts", 3, at_least=1)
+    3
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or (at_least is not None and value < at_least):
+        bound = "" if at_least is None else f" of at least {at_least}"
+        raise ValueError(f"{name} must be an integer{bound}, got {value!r}")
+    return int(value)
+
+
+def broadcast_to_grid(name: str, values: Floats, shape: tuple[int, ...]) -> Floats:
+    """Return `values` broadcast to the shape of a grid.
+
+    Raises
+    ------
+    ValueError
+        If they do not broadcast to it.
+
+    Examples
+    --------
+    >>> broadcast_to_grid("penalty", np.array(0.5), (2,))
+    array([0.5, 0.5])
+    """
+    try:
+        return np.broadcast_to(values, shape)
+    except ValueError:
+        raise ValueError(
+            f"{name} must broadcast to shape {shape}, got shape {values.shape}"
+        ) from None
 
 
 def check_weights(W: Floats, b: Floats) -> tuple[int, int, tuple[int, ...]]:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import solve_ivp
 
 from ...features import FeatureDistribution
-from ..arguments import Floats
+from ..arguments import Floats, check_integer
 from ..compiled import compiled
 from ..loss.exact import population_loss_and_grad
 from ..loss.laws import Laws, Workspace
@@ -262,7 +262,8 @@ def gradient_flow(
         One of `SOLVERS`: "compiled" for many models, a method of `scipy.integrate.solve_ivp` for a
         second opinion, one model after the other.
     max_steps : int
-        Most steps of a model; for the compiled solver only.
+        Most steps of a model, where the flow then ends without having converged; six times as many
+        gradients for SciPy's solvers, which then give up.
     workers : int, optional
         Threads of the compiled solver. The result does not depend on it.
 
@@ -330,10 +331,11 @@ def _limits(
     for name, value in (("tolerance", tolerance), ("rtol", rtol), ("atol", atol)):
         if not (np.isfinite(value).all() and (np.asarray(value) > 0).all()):
             raise ValueError(f"{name} must be finite and above 0, got {value!r}")
+        if name != "tolerance" and np.ndim(value):
+            raise ValueError(f"{name} must be one number, got {value!r}")
     if not until > 0:
         raise ValueError(f"until must be above 0, got {until!r}")
-    if max_steps < 1:
-        raise ValueError(f"max_steps must be at least 1, got {max_steps}")
+    max_steps = check_integer("max_steps", max_steps, at_least=1)
     if not (np.isfinite(times).all() and (times >= 0).all() and (times <= until).all()):
         raise ValueError(f"times must be finite and between 0 and until = {until}, got {times}")
     if (np.diff(times) < 0).any():
@@ -344,7 +346,7 @@ def _limits(
         raise ValueError(
             f"tolerance must broadcast to shape {rows.shape}, got shape {np.shape(tolerance)}"
         ) from None
-    return _Limits(float(until), times, target, rtol, atol, max_steps)
+    return _Limits(float(until), times, target, float(rtol), float(atol), max_steps)
 
 
 @dataclass(frozen=True)
@@ -359,8 +361,8 @@ class _Trajectories:
 
 
 def _empty_trajectories(rows: ModelRows, limits: _Limits) -> _Trajectories:
-    count = len(rows.W)
-    x = np.concatenate([rows.W.reshape(count, -1), rows.b], axis=1)
+    count, m, n = rows.W.shape
+    x = np.concatenate([rows.W.reshape(count, m * n), rows.b], axis=1)
     recorded = len(limits.times)
     return _Trajectories(
         x=x,

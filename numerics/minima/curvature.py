@@ -36,7 +36,8 @@ class Curvature:
     Attributes
     ----------
     value : ndarray of shape (...)
-        The least second derivative found along a unit direction, rotations of W left out.
+        The least second derivative found along a unit direction, rotations of W left out. NaN
+        where weights are so large that the gradient overflows.
     kind : ndarray of str, shape (...)
         "minimum" where `value` is positive, "saddle" where it is negative, "degenerate" where it
         is zero up to the error of the method, "not stationary" where the gradient is not small.
@@ -189,16 +190,19 @@ def curvature(
     minimum True
     """
     models, x, shape = models_of(W, b, density, importance, activation, features, penalty)
-    value, flat = np.empty(len(x)), np.empty(len(x))
-    direction, norm = np.empty_like(x), np.empty(len(x))
+    value, flat, norm = np.full(len(x), np.nan), np.full(len(x), np.nan), np.empty(len(x))
+    direction = np.zeros_like(x)
     for start in range(0, len(x), _MODELS_PER_ROUND):
         part = np.arange(start, min(start + _MODELS_PER_ROUND, len(x)))
-        some = models.take(part)
-        value[part], direction[part], flat[part] = _curvature_rows(some, x[part])
-        gradient = some.loss_and_gradient(x[part, np.newaxis])[1][:, 0]
-        norm[part] = np.linalg.norm(gradient, axis=-1)
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # weights that descent never brought back
+            gradient = models.take(part).loss_and_gradient(x[part, np.newaxis])[1][:, 0]
+            norm[part] = np.linalg.norm(gradient, axis=-1)
+        part = part[np.isfinite(norm[part])]
+        value[part], direction[part], flat[part] = _curvature_rows(models.take(part), x[part])
     kind = np.where(value > flat, KINDS[0], np.where(value < -flat, KINDS[1], KINDS[2]))
-    moving = norm > tolerance * (models.density * models.importance).sum(axis=-1)
+    moving = ~(norm <= tolerance * (models.density * models.importance).sum(axis=-1))
     kind = np.where(moving, KINDS[3], kind)
     along_W, along_b = models.split(direction)
     return Curvature(

@@ -7,7 +7,7 @@ models of up to three independent features with uniform values. BFGS everywhere 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...features import FeatureDistribution, check_features
 from ...model import check_activation, check_penalty
-from ..arguments import Floats, broadcast_parameters, check_weights
+from ..arguments import Floats, broadcast_parameters, check_integer, check_weights
 from ..compiled import compiled
 from ..loss.hessian import has_exact_hessian
 from ..loss.laws import QUADRATURE_FEATURES, Laws, Workspace, laws_of, workspace
@@ -345,8 +345,23 @@ def _descend_all(rows: _Rows, method: str, max_iterations: int, workers: int | N
             future.result()
 
 
+def _descend_with_fallback(
+    rows: _Rows, method: str | None, chosen: str, max_iterations: int, workers: int | None
+) -> None:
+    """Descend every model in place; what Newton's method leaves over, by BFGS if none was named.
+
+    Close to some kinks no step of Newton's lowers the gradient; a line search does.
+    """
+    _descend_all(rows, chosen, max_iterations, workers)
+    if method is None and chosen == "newton":
+        rest = np.flatnonzero(~(rows.norm <= rows.tolerance))
+        part = rows.take(rest)
+        _descend_all(part, "bfgs", max_iterations, workers)
+        rows.put(rest, part)
+
+
 def _leave_saddles(
-    rows: _Rows, found: Curvature, method: str, max_iterations: int, workers: int | None
+    rows: _Rows, found: Curvature, descend_part: Callable[[_Rows], None]
 ) -> Curvature:
     """Push saddles off along their least curvature and descend again, until none is left."""
     value, kind = found.value.copy(), found.kind.copy()
@@ -358,7 +373,7 @@ def _leave_saddles(
         at = part.curvature()
         part.W[:] += _PUSH * at.W
         part.b[:] += _PUSH * at.b
-        _descend_all(part, method, max_iterations, workers)
+        descend_part(part)
         rows.put(saddles, part)
         at = part.curvature()
         value[saddles], kind[saddles] = at.value, at.kind
@@ -389,7 +404,7 @@ def descend(
     density, importance, activation, features, penalty
         As in `population_loss`.
     tolerance : float
-        Converged when the gradient norm is below `tolerance` · Σ_i I_i s_i; with uniform values
+        Converged when the gradient norm is at most `tolerance` · Σ_i I_i s_i; with uniform values
         that sum is three times the loss of a model that outputs nothing.
     max_iterations : int
         Iterations per model.
@@ -406,7 +421,8 @@ def descend(
     Raises
     ------
     ValueError
-        As `population_loss` does, and if `method` is unknown or not available for the model.
+        As `population_loss` does, and if `method` is unknown or not available for the model, or
+        `tolerance`, `max_iterations` or `workers` is out of range.
 
     Examples
     --------
@@ -414,6 +430,11 @@ def descend(
     >>> bool(found.converged)
     True
     """
+    if not (np.isfinite(tolerance) and tolerance >= 0):
+        raise ValueError(f"tolerance must be finite and at least 0, got {tolerance!r}")
+    max_iterations = check_integer("max_iterations", max_iterations, at_least=0)
+    if workers is not None:
+        check_integer("workers", workers, at_least=1)
     features = check_features(features)
     linear = check_activation(activation) == "linear"
     penalty = check_penalty(penalty)
@@ -426,16 +447,12 @@ def descend(
 
     rows = _Rows.of(W, b, density, importance, penalty, tolerance, linear, features, shape)
     chosen = _resolve_method(method, features, n, linear)
-    _descend_all(rows, chosen, max_iterations, workers)
-    if method is None and chosen == "newton":
-        # Close to some kinks no step of Newton's lowers the gradient; a line search does.
-        rest = np.flatnonzero(rows.norm > rows.tolerance)
-        part = rows.take(rest)
-        _descend_all(part, "bfgs", max_iterations, workers)
-        rows.put(rest, part)
-    found = None
-    if certify:
-        found = _leave_saddles(rows, rows.curvature(), chosen, max_iterations, workers)
+
+    def descend_part(part: _Rows) -> None:
+        _descend_with_fallback(part, method, chosen, max_iterations, workers)
+
+    descend_part(rows)
+    found = _leave_saddles(rows, rows.curvature(), descend_part) if certify else None
     return Descent(
         rows.W.reshape(*shape, m, n),
         rows.b.reshape(*shape, n),

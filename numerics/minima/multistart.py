@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...features import FeatureDistribution, GateKind, check_features
 from ...model import check_activation, check_sizes
-from ..arguments import Floats, broadcast_parameters
+from ..arguments import Floats, broadcast_parameters, check_integer
 from .descent import Descent, descend
 
 DEFAULT_STARTS = 256
@@ -102,7 +102,7 @@ def random_starts(
     Raises
     ------
     ValueError
-        If a size or `count` is below 1.
+        If a size or `count` is no integer of at least 1, or `seed` none of at least 0.
 
     Examples
     --------
@@ -111,8 +111,8 @@ def random_starts(
     True
     """
     check_sizes(n_features, n_hidden)
-    if count < 1:
-        raise ValueError(f"the number of starts must be at least 1, got {count}")
+    check_integer("the number of starts", count, at_least=1)
+    check_integer("seed", seed, at_least=0)
     draws = np.random.default_rng(seed).standard_normal((count, n_hidden, n_features))
     return draws / np.sqrt(n_hidden), np.zeros((count, n_features))
 
@@ -310,7 +310,7 @@ def global_minimum(
     """
     check_sizes(n_features, n_hidden)
     shape, density, importance = broadcast_parameters(
-        n_features, density, importance, features=check_features(features)
+        n_features, density, importance, np.shape(penalty), check_features(features)
     )
     if shape:
         raise ValueError(

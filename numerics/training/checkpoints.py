@@ -9,7 +9,7 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +59,10 @@ class Checkpoint:
             return None
         try:
             with self.path.open("rb") as file:
-                members = _members(np.load(file, allow_pickle=False))
-                found = json.loads(str(members.pop(_MEMBER)))
+                members = _members(file)
+                found = dict(json.loads(str(members.pop(_MEMBER))))
                 state = TrainingState(**members)
-        except (TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged archive may raise anything
             raise ValueError(
                 f"{self.path} is not a complete checkpoint of training ({error}) and is left as it "
                 f"is; delete it to start anew, or pass another path"
@@ -100,8 +100,12 @@ class Checkpoint:
             )
 
 
-def _members(archive: Any) -> dict[str, NDArray[Any]]:
-    if not isinstance(archive, np.lib.npyio.NpzFile) or _MEMBER not in archive.files:
+def _members(file: BinaryIO) -> dict[str, NDArray[Any]]:
+    if not zipfile.is_zipfile(file):
+        raise ValueError("it holds something else, or only a part")
+    file.seek(0)
+    archive = np.load(file, allow_pickle=False)
+    if _MEMBER not in archive.files:
         raise ValueError("it holds something else")
     return {name: archive[name] for name in archive.files}
 

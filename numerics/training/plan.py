@@ -8,15 +8,16 @@ from typing import Any, Protocol as Interface
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ...features import FeatureDistribution
 from ...model import Activation
+from ..arguments import broadcast_to_grid
 from ..sampling.random_words import BIASES, WEIGHTS, model_keys, standard_normals
 from .protocols import Protocol
 from .state import TrainingState, new_state
 
-__all__ = ["Engine", "TrainingPlan", "keys_of", "start_of"]
+__all__ = ["Engine", "TrainingPlan", "initial_pair", "keys_of", "start_of"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -97,6 +98,32 @@ class Engine(Interface):
         ...
 
 
+def initial_pair(
+    initial: tuple[ArrayLike, ArrayLike], models: tuple[int, ...], m: int, n: int
+) -> tuple[Floats, Floats]:
+    """Return W of shape (*models, m, n) and b of shape (*models, n) that models start from.
+
+    Raises
+    ------
+    ValueError
+        If `initial` is no pair, does not broadcast to these shapes, or is not finite.
+    """
+    try:
+        W, b = (np.asarray(values, dtype=np.float64) for values in initial)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"initial must be a pair of arrays, W of shape {(*models, m, n)} and b of shape "
+            f"{(*models, n)}, got {initial!r}"
+        ) from None
+    for name, values in (("initial W", W), ("initial b", b)):
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite, got a NaN or infinite entry")
+    return (
+        broadcast_to_grid("initial W", W, (*models, m, n)),
+        broadcast_to_grid("initial b", b, (*models, n)),
+    )
+
+
 def keys_of(plan: TrainingPlan, models: Integers, stream: int) -> torch.Tensor:
     """Return the keys of a stream of some models, on the CPU."""
     points, copies = models // plan.replicas, models % plan.replicas
@@ -115,5 +142,5 @@ def start_of(plan: TrainingPlan) -> TrainingState:
         b *= protocol.bias_init.standard_deviation(n, m)
     else:
         W, b = plan.initial
-    rows = np.concatenate([W.reshape(len(W), -1), b], axis=1).astype(plan.number)
+    rows = np.concatenate([W.reshape(len(W), m * n), b], axis=1).astype(plan.number)
     return new_state(rows, len(plan.recorded_steps), len(plan.weight_steps))

@@ -15,12 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...features import FeatureDistribution, check_features
 from ...model import check_penalty, check_sizes
-from ..arguments import Floats, broadcast_parameters
+from ..arguments import Floats, broadcast_parameters, broadcast_to_grid, check_integer
 from ..compiled import compiled
 from ..loss.laws import Laws, Workspace
 from ..loss.model_rows import ModelRows, in_threads, model_rows
 from ..loss.one_model import model_loss_and_gradient
 from ..sampling.random_words import BIASES, WEIGHTS, model_keys, standard_normals
+from .plan import initial_pair
 from .protocols import Protocol, resolve_protocol
 
 __all__ = ["PopulationTraining", "initial_weights", "train_on_population"]
@@ -332,13 +333,16 @@ def train_on_population(
             f"the plateau of a protocol is a rule for noisy losses, got {chosen.plateau!r}; "
             "use patience= and progress= here, with plateau=None"
         )
-    _check_counts(replicas=replicas, patience=patience)
+    check_integer("seed", seed)
+    check_integer("replicas", replicas, at_least=1)
+    if patience is not None:
+        check_integer("patience", patience, at_least=1)
     if not (np.isfinite(tolerance) and tolerance >= 0):
         raise ValueError(f"tolerance must be finite and at least 0, got {tolerance!r}")
     if not 0 <= progress < 1:
         raise ValueError(f"progress must be in [0, 1), got {progress!r}")
     grid = broadcast_parameters(n_features, density, importance, features=check_features(features))
-    penalty = np.broadcast_to(check_penalty(penalty), grid.shape)
+    penalty = broadcast_to_grid("penalty", check_penalty(penalty), grid.shape)
     rows = model_rows(
         *_starts(chosen, n_hidden, n_features, grid.shape, replicas, seed, initial),
         density=grid.density[..., np.newaxis, :],
@@ -351,13 +355,6 @@ def train_on_population(
     return _train_all(
         rows, chosen, seed, steps, record_weights, tolerance, patience or 0, progress, workers
     )
-
-
-def _check_counts(**counts: int | None) -> None:
-    for name, count in counts.items():
-        whole = isinstance(count, (int, np.integer)) and not isinstance(count, bool)
-        if count is not None and (not whole or count < 1):
-            raise ValueError(f"{name} must be an integer of at least 1, got {count!r}")
 
 
 def _starts(
@@ -373,18 +370,7 @@ def _starts(
         points = int(np.prod(grid))
         W, b = initial_weights(protocol, n, m, models=points, replicas=replicas, seed=seed)
         return W.reshape(*grid, replicas, m, n), b.reshape(*grid, replicas, n)
-    W, b = (np.asarray(values, dtype=np.float64) for values in initial)
-    try:
-        W, b = (
-            np.broadcast_to(values, (*grid, replicas, *tail))
-            for values, tail in ((W, (m, n)), (b, (n,)))
-        )
-    except ValueError:
-        raise ValueError(
-            f"initial W and b must broadcast to shapes {(*grid, replicas, m, n)} and "
-            f"{(*grid, replicas, n)}, got {W.shape} and {b.shape}"
-        ) from None
-    return W, b
+    return initial_pair(initial, (*grid, replicas), m, n)
 
 
 def _recorded_steps(steps: int, wanted: ArrayLike | None) -> Integers:
@@ -409,13 +395,14 @@ def _train_all(
     workers: int | None,
 ) -> PopulationTraining:
     count, m, n = rows.W.shape
-    x = np.concatenate([rows.W.reshape(count, -1), rows.b], axis=1)
+    x = np.concatenate([rows.W.reshape(count, m * n), rows.b], axis=1)
     recorded = len(recorded_steps)
     loss_history = np.empty((count, recorded))
     x_history = np.empty((count, recorded if record_weights else 0, x.shape[1]))
     loss, norm, stopped_at = np.empty(count), np.empty(count), np.empty(count, np.int64)
     rates = np.array([protocol.learning_rate_at(step) for step in range(protocol.steps)])
-    target = tolerance * rows.scale
+    # No norm is below −1: where all gradients vanish, momentum and weight decay still move weights.
+    target = tolerance * rows.scale if tolerance else np.full(count, -1.0)
     reduction = 1.0 if protocol.reduction == "sum" else 1.0 / n
     constants = np.array(
         [protocol.momentum, *protocol.betas, protocol.alpha, protocol.eps, protocol.weight_decay]

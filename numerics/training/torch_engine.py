@@ -60,7 +60,7 @@ class TorchEngine:
         entries = _CHUNK_ENTRIES_CPU if plan.device.type == "cpu" else _CHUNK_ENTRIES_GPU
         most = max(1, entries // (plan.n_features * plan.protocol.batch_size))
         # Chunks of equal size, as many as keep all workers busy to the end.
-        rounds = -(-plan.n_models // (most * workers))
+        rounds = max(1, -(-plan.n_models // (most * workers)))
         return max(1, -(-plan.n_models // (rounds * workers)))
 
     def advance(self, models: Integers, state: TrainingState, check: Callable[[], None]) -> None:

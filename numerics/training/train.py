@@ -14,10 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...features import FeatureDistribution, check_features
 from ...model import check_activation, check_penalty, check_sizes
-from ..arguments import broadcast_parameters
+from ..arguments import broadcast_parameters, broadcast_to_grid, check_integer
 from .checkpoints import Checkpoint, configuration_of
 from .fused_engine import FusedEngine
-from .plan import Engine, TrainingPlan
+from .plan import Engine, TrainingPlan, initial_pair
 from .protocols import Protocol, resolve_protocol
 from .run import carry_out
 from .state import TrainingState
@@ -188,15 +188,15 @@ def train(
     check_sizes(n_features, n_hidden)
     features = check_features(features)
     chosen = resolve_protocol(protocol)
-    for name, value in (("replicas", replicas), ("seed", seed)):
-        _check_integer(name, value, at_least=1 if name == "replicas" else None)
-    for name, optional in (
+    check_integer("seed", seed)
+    for name, count in (
+        ("replicas", replicas),
         ("record_every", record_every),
         ("chunk_size", chunk_size),
         ("workers", workers),
     ):
-        if optional is not None:
-            _check_integer(name, optional, at_least=1)
+        if count is not None or name == "replicas":
+            check_integer(name, count, at_least=1)
     parameters = broadcast_parameters(n_features, density, importance, features=features)
     grid = parameters.shape
     plan = TrainingPlan(
@@ -208,7 +208,7 @@ def train(
         features=features,
         density=parameters.density.reshape(-1, n_features),
         importance=parameters.importance.reshape(-1, n_features),
-        penalty=_broadcast("penalty", check_penalty(penalty), grid).reshape(-1),
+        penalty=broadcast_to_grid("penalty", check_penalty(penalty), grid).reshape(-1),
         model_index=_model_index(model_index, grid),
         initial=_initial(initial, (*grid, replicas), n_hidden, n_features),
         recorded_steps=_recorded_steps(chosen.steps, record_every),
@@ -269,7 +269,7 @@ def _weight_steps(steps: int, wanted: int | ArrayLike | None) -> Integers:
     if values.dtype.kind not in "iu":
         raise ValueError(f"record_weights must be integers, got {wanted!r}")
     if values.ndim == 0:
-        _check_integer("record_weights", int(values), at_least=1)
+        check_integer("record_weights", int(values), at_least=1)
         return np.union1d(np.arange(0, steps, int(values)), [steps]).astype(np.int64)
     if ((values < 0) | (values > steps)).any():
         raise ValueError(
@@ -318,29 +318,13 @@ def _checkpoint(
     return Checkpoint(Path(path), configuration_of(plan, engine), every)
 
 
-def _check_integer(name: str, value: int, at_least: int | None) -> None:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or (at_least is not None and value < at_least):
-        bound = "" if at_least is None else f" of at least {at_least}"
-        raise ValueError(f"{name} must be an integer{bound}, got {value!r}")
-
-
-def _broadcast(name: str, values: Floats, shape: tuple[int, ...]) -> Floats:
-    try:
-        return np.broadcast_to(values, shape)
-    except ValueError:
-        raise ValueError(
-            f"{name} must broadcast to shape {shape}, got shape {values.shape}"
-        ) from None
-
-
 def _model_index(model_index: ArrayLike | None, grid: tuple[int, ...]) -> Integers:
     if model_index is None:
         return np.arange(int(np.prod(grid)), dtype=np.int64)
     values = np.asarray(model_index)
     if values.dtype.kind not in "iu":
         raise ValueError(f"model_index must be integers, got {model_index!r}")
-    return _broadcast("model_index", values, grid).reshape(-1).astype(np.int64)
+    return broadcast_to_grid("model_index", values, grid).reshape(-1).astype(np.int64)
 
 
 def _initial(
@@ -348,14 +332,8 @@ def _initial(
 ) -> tuple[Floats, Floats] | None:
     if initial is None:
         return None
-    W, b = (np.asarray(values, dtype=np.float64) for values in initial)
-    for name, values in (("initial W", W), ("initial b", b)):
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name} must be finite, got a NaN or infinite entry")
-    return (
-        _broadcast("initial W", W, (*models, m, n)).reshape(-1, m, n),
-        _broadcast("initial b", b, (*models, n)).reshape(-1, n),
-    )
+    W, b = initial_pair(initial, models, m, n)
+    return W.reshape(-1, m, n), b.reshape(-1, n)
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -20,7 +20,7 @@ from itertools import product
 import numpy as np
 
 from ....model import check_density, check_importance, check_penalty
-from ...arguments import Floats
+from ...arguments import Floats, check_integer
 from .boxes import loss_at, workspace
 from .minimum import best_known, point_model
 from .progress import Search
@@ -66,10 +66,19 @@ def _phase_of(W: Floats, phases: Mapping[str, Directions]) -> str:
 
 
 def _range(values: float | Range) -> Range:
-    low, high = np.broadcast_to(np.asarray(values, dtype=np.float64), (2,))
-    if not low <= high:
+    ends = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    if ends.shape not in ((1,), (2,)) or not ends[0] <= ends[-1]:
         raise ValueError(f"a range is a number or (lower, upper) in this order, got {values}")
-    return float(low), float(high)
+    return float(ends[0]), float(ends[-1])
+
+
+def _check_phases(phases: Mapping[str, Directions]) -> None:
+    for name, directions in phases.items():
+        ranges = np.asarray(directions, dtype=np.float64)
+        if ranges.ndim != 2 or ranges.shape[1] != 2 or not (ranges[:, 0] <= ranges[:, 1]).all():
+            raise ValueError(
+                f"phase {name!r} needs ranges (lower, upper) of W₂/W₁ in this order, got {directions}"
+            )
 
 
 def _corners(*ranges: Range) -> list[tuple[float, ...]]:
@@ -106,7 +115,7 @@ def certify_cell(
     Raises
     ------
     ValueError
-        If a range is not one, is outside of what densities, importances and penalties can be, or
+        If a range is not one, `max_boxes` is below 1, or a range is outside of what densities, importances and penalties can be, or
         has a density or importance of 0, at which the minimum is 0 and has no phase.
 
     Examples
@@ -116,7 +125,9 @@ def certify_cell(
     >>> cell.phase, cell.certified
     ('pair', True)
     """
+    check_integer("max_boxes", max_boxes, at_least=1)
     density_range, penalty_range = _range(density), _range(penalty)
+    _check_phases(phases)
     importances = [_range(entry) for entry in importance]
     if len(importances) != 2:
         raise ValueError(f"importance must have two entries, got {len(importances)}")

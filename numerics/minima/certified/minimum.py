@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ....model import check_penalty
-from ...arguments import Floats, broadcast_parameters
+from ...arguments import Floats, broadcast_parameters, check_integer
 from ..multistart import global_minimum
 from .boxes import Model, loss_at, workspace
 from .cores import Core, cores_around
@@ -186,15 +186,27 @@ def _images(box: Floats, alike: bool) -> Floats:
     return np.array(images)
 
 
-def _distinct(clusters: list[tuple[Floats, bool]], alike: bool) -> list[tuple[Floats, bool]]:
-    """Drop the clusters that hold copies of one minimizer only."""
+def _distinct(
+    clusters: list[tuple[Floats, bool]], cores: Sequence[Core], alike: bool
+) -> list[tuple[Floats, bool]]:
+    """Drop the clusters that hold a copy of the minimizer of another at most.
+
+    A box that has an image inside of a core holds a copy of the one minimizer of that core.
+    """
     kept: list[tuple[Floats, bool]] = []
+    held: list[Floats] = []  # the cores that kept clusters of one minimizer are about
     for box, single in clusters:
         images = _images(box, alike)
-        if single and any(one and _touch(other, images).any() for other, one in kept):
-            continue
+        if single:
+            if any(_is_inside(image, core) for image in images for core in held):
+                continue
+            held += [core.box for core in cores if _is_inside(box, core.minimizer)]
         kept.append((box, single))
     return kept
+
+
+def _is_inside(box: Floats, other: Floats) -> bool:
+    return bool((other[:, 0] <= box[:, 0]).all() and (box[:, 1] <= other[:, 1]).all())
 
 
 def _report(box: Floats, single: bool, order: Sequence[int]) -> Minimizers:
@@ -212,7 +224,7 @@ def best_known(importance: Floats, density: Floats, penalty: float) -> tuple[Flo
 
 def _zero_loss(importance: Floats, density: Floats, rtol: float) -> CertifiedMinimum:
     """Return the model that reconstructs the feature that matters; the other is off, or free."""
-    kept = int(np.argmax(importance * density))
+    kept = int(np.argmax((importance > 0.0) & (density > 0.0)))
     return CertifiedMinimum(0.0, 0.0, np.eye(2)[[kept]], np.zeros(2), rtol, (), 0)
 
 
@@ -248,7 +260,9 @@ def certified_minimum(
     Raises
     ------
     ValueError
-        If an argument is out of range or describes more than one model.
+        If an argument is out of range or describes more than one model, or if rounding hides that
+        a dropped feature costs less than a dead output: with I_i s_i below about 10⁻¹⁵ of the
+        other's, or densities that low which do not pay for superposition.
 
     Notes
     -----
@@ -265,12 +279,13 @@ def certified_minimum(
     _, density, importance = broadcast_parameters(2, density, importance)
     if density.ndim != 1:
         raise ValueError(f"certified_minimum takes one model, got a batch of {density.shape[:-1]}")
-    penalty = float(check_penalty(penalty))
+    if check_penalty(penalty).ndim:
+        raise ValueError(f"penalty must be one number, got {penalty!r}")
+    penalty = float(penalty)
     if not rtol > 0.0:
         raise ValueError(f"rtol must be positive, got {rtol}")
-    if max_boxes < 1:
-        raise ValueError(f"max_boxes must be at least 1, got {max_boxes}")
-    if (importance * density).min() == 0.0:
+    check_integer("max_boxes", max_boxes, at_least=1)
+    if min(importance.min(), density.min()) == 0.0:
         return _zero_loss(importance, density, rtol)
     order = (0, 1) if importance[0] * density[0] >= importance[1] * density[1] else (1, 0)
     return _certify(importance[list(order)], density[list(order)], penalty, rtol, max_boxes, order)
@@ -289,7 +304,13 @@ def _certify(
     best, known, points = best_known(importance, density, penalty)
     cores = cores_around(_copies(points, alike), model, work)
     search = Search(model, known, work, alike=alike, cores=cores)
-    start = search_region(importance, density, known)[np.newaxis]
+    try:
+        start = search_region(importance, density, known)[np.newaxis]
+    except ValueError as error:
+        raise ValueError(
+            "rounding hides the minimum of this model: importance · density has to be above "
+            f"about 10⁻¹⁵ of the largest one, or nothing is bounded; got {importance * density}"
+        ) from error
     tight = known * (1.0 - rtol / 2.0)
     boxes, bounds = search.run(start, np.zeros(1), tight, max_boxes, 0.0)
     lower = min([known, *bounds])
@@ -300,7 +321,7 @@ def _certify(
     entered = [core for core, used in zip(cores, search.entered, strict=True) if used]
     holding = [core for core in entered if core.lower <= known]
     lower = min([lower, *(core.lower for core in holding)])
-    clusters = _distinct(_clusters(boxes, holding), alike)
+    clusters = _distinct(_clusters(boxes, holding), holding, alike)
     return CertifiedMinimum(
         max(0.0, float(lower)),
         float(known),

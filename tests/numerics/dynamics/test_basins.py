@@ -167,7 +167,7 @@ def test_three_features() -> None:
         ({"scale": 0.0}, "scale must be finite and above 0, got 0.0"),
         ({"sampled": True}, "gradient flow has no samples; pass a Protocol as route"),
         ({"density": [0.1, 0.2]}, None),
-        ({"starts": 0}, "the number of starts must be at least 1, got 0"),
+        ({"starts": 0}, "the number of starts must be an integer of at least 1, got 0"),
         ({"confidence": 2.0}, r"confidence must be in \(0, 1\), got 2.0"),
         ({"route": "downhill"}, "protocol must be a Protocol or one of"),
     ],

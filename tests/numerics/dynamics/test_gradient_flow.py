@@ -250,6 +250,14 @@ def test_scipy_that_does_not_end_is_stopped() -> None:
         gradient_flow([[1, -0.5]], [0, 0], solver="LSODA", max_steps=5, **PAIR)
 
 
+def test_an_empty_batch_has_empty_results() -> None:
+    for solver in ("compiled", "LSODA"):
+        flow = gradient_flow(
+            np.empty((0, 1, 2)), np.empty((0, 2)), times=[1], solver=solver, **PAIR
+        )
+        assert flow.W_at.shape == (0, 1, 1, 2)
+
+
 def test_too_few_steps_are_reported() -> None:
     flow = gradient_flow([[1, -0.5]], [0, 0], max_steps=3, **PAIR)
     assert not flow.converged
@@ -268,7 +276,9 @@ def test_too_few_steps_are_reported() -> None:
         ({"times": [-1.0]}, "times must be finite and between 0 and until = inf, got"),
         ({"times": [3.0], "until": 2.0}, "times must be finite and between 0 and until = 2.0"),
         ({"solver": "Euler"}, "solver must be one of compiled, LSODA, .*, got 'Euler'"),
-        ({"max_steps": 0}, "max_steps must be at least 1, got 0"),
+        ({"max_steps": 0}, "max_steps must be an integer of at least 1, got 0"),
+        ({"max_steps": 1.5}, "max_steps must be an integer of at least 1, got 1.5"),
+        ({"rtol": [1e-6]}, r"rtol must be one number, got \[1e-06\]"),
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"density": 2.0}, "density"),
         ({"activation": "tanh"}, "activation must be one of relu, linear, got 'tanh'"),

@@ -12,6 +12,8 @@ import sympy
 
 from superposition.numerics import global_minimum, population_loss
 from superposition.numerics.minima.certified import CertifiedMinimum, Minimizers, certified_minimum
+from superposition.numerics.minima.certified.cores import Core
+from superposition.numerics.minima.certified.minimum import _distinct
 from superposition.theory import expected_loss
 
 Losses = Callable[..., list[Fraction]]
@@ -195,6 +197,17 @@ def test_nothing_is_lost_where_one_feature_does_not_count(density: Any, importan
     assert float(loss) == 0.0
 
 
+def test_boxes_that_overlap_hold_two_minimizers_unless_a_core_says_otherwise() -> None:
+    """One minimizer is a copy of another only where its whole box is in the core of that."""
+    sides = np.array([[0.0, 0.1], [0.0, 0.1], [0.0, 0.1], [0.0, 0.1]])
+    one, other = 1.0 + sides, 1.09 + sides  # they overlap
+    cores = [Core(one, 0.0, one), Core(other, 0.0, other)]
+    clusters = [(one, True), (other, True)]
+    assert len(_distinct(clusters, cores, alike=False)) == 2
+    wide = [Core(1.0 + 2 * sides, 0.0, one), cores[1]]
+    assert len(_distinct(clusters, wide, alike=False)) == 1
+
+
 def test_length_ratio_and_sign_of_a_box() -> None:
     def box(low: list[float], high: list[float]) -> Minimizers:
         return Minimizers(np.array([[low], [high]]), np.zeros((2, 2)), True)
@@ -221,7 +234,12 @@ def test_length_ratio_and_sign_of_a_box() -> None:
         ({"density": [0.1, 0.5, 0.9], "importance": [1, 1]}, "one model"),
         ({"density": 0.5, "importance": [1, 1], "penalty": -1.0}, "penalty"),
         ({"density": 0.5, "importance": [1, 1], "rtol": 0.0}, "rtol must be positive"),
-        ({"density": 0.5, "importance": [1, 1], "max_boxes": 0}, "max_boxes must be at least 1"),
+        ({"density": 0.5, "importance": [1, 1], "max_boxes": 0}, "max_boxes must be an integer"),
+        ({"density": 0.5, "importance": [1, 1], "max_boxes": 1.5}, "max_boxes must be an integer"),
+        ({"density": 0.5, "importance": [1, 1], "penalty": [1, 2]}, "penalty must be one number"),
+        ({"density": 0.3, "importance": [1, 1e-20]}, "rounding hides the minimum of this model"),
+        ({"density": 1e-17, "importance": [1, 1], "penalty": 10}, "rounding hides the minimum"),
+        ({"density": 1e-200, "importance": [1e-200, 1e-200]}, "rounding hides the minimum"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, Any], message: str) -> None:

@@ -112,3 +112,23 @@ def test_misuse_is_explained() -> None:
         descend([[1.0, 0.5]], [0, 0], **model, method="adam")
     with pytest.raises(ValueError, match="pass method='bfgs'"):
         descend([[1.0, 0.5]], [0, 0], **model, method="newton", features=CoActive())
+    for changes, message in (
+        ({"tolerance": np.nan}, "tolerance must be finite and at least 0, got nan"),
+        ({"tolerance": -1.0}, "tolerance must be finite and at least 0, got -1.0"),
+        ({"max_iterations": 1.5}, "max_iterations must be an integer of at least 0, got 1.5"),
+        ({"max_iterations": -1}, "max_iterations must be an integer of at least 0, got -1"),
+        ({"workers": 0}, "workers must be an integer of at least 1, got 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            descend([[1.0, 0.5]], [0, 0], **model, **changes)
+
+
+def test_a_model_that_overflows_leaves_others_alone() -> None:
+    """Products of weights of 1e200 are infinite; the other model is where it is by itself."""
+    model: dict[str, Any] = {"density": 0.3, "importance": [1, 1], "certify": True}
+    both = descend(np.array([[[1e200, 1e200]], [[1, -1]]]), [0, 0], **model)
+    alone = descend([[1, -1]], [0, 0], **model)
+    assert both.converged.tolist() == [False, True]
+    assert both.kind is not None
+    assert both.kind.tolist() == ["not stationary", "minimum"]
+    np.testing.assert_array_equal(both.W[1], alone.W)

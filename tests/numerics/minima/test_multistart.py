@@ -222,6 +222,12 @@ VALID: dict[str, Any] = {"density": 0.5, "importance": [1, 1]}
         pytest.param({"density": [0.1, 0.2, 0.3]}, r"one model, got a batch .*\(3,\)", id="batch"),
         pytest.param({"density": 1.5}, "density .* got 1.5", id="density"),
         pytest.param({"starts": 0}, "number of starts .* got 0", id="no-starts"),
+        pytest.param({"starts": 1.5}, "number of starts .* got 1.5", id="half-starts"),
+        pytest.param({"seed": -1}, "seed must be an integer of at least 0, got -1", id="seed"),
+        # As many penalties as starts, which must not be dealt out to them.
+        pytest.param(
+            {"starts": 3, "penalty": [0, 1, 2]}, r"one model, got a batch .*\(3,\)", id="penalties"
+        ),
         pytest.param({"importance": [1, 1, 1]}, "importance must have shape", id="importance"),
     ],
 )

@@ -194,6 +194,40 @@ def test_divergence_is_told() -> None:
     assert not tame.diverged.any()
 
 
+def test_weights_decay_and_coast_where_the_gradient_vanishes() -> None:
+    """Without a tolerance nothing ends early; the oracle is the recursion, solved by hand.
+
+    At density 0 only biases above 0 cost anything, and the gradient is zero from the start.
+    """
+    nothing: dict[str, Any] = {"density": 0.0, "importance": [1, 1]}
+    start = np.array([[0.8, -0.5]]), np.array([-0.1, 0.0])
+    decaying = replace(PLAIN, optimizer="adamw", momentum=0.0, weight_decay=0.5, learning_rate=0.1)
+    decayed = train_on_population(2, 1, **nothing, protocol=decaying, initial=start)
+    kept = np.prod([1 - 0.5 * decaying.learning_rate_at(t) for t in range(decaying.steps)])
+    np.testing.assert_allclose(decayed.W[0], kept * start[0], rtol=1e-12)
+    assert decayed.stopped_at.item() == decaying.steps
+    # One feature with b > 0 and W = 0 moves until b = 0, where momentum carries it on: b ← b + v.
+    coasting = replace(PLAIN, optimizer="sgd", momentum=0.5, learning_rate=0.25, steps=3)
+    start = np.zeros((1, 2)), np.array([1.0, 0.0])
+    coasted = train_on_population(
+        2, 1, density=0.0, importance=[1, 0], protocol=coasting, initial=start
+    )
+    b, velocity = 1.0, 0.0
+    for step in range(3):
+        velocity = 0.5 * velocity + 2 * max(b, 0.0)  # the loss is max(b, 0)²
+        b -= coasting.learning_rate_at(step) * velocity
+    np.testing.assert_allclose(coasted.b[0], [b, 0.0], rtol=1e-12)
+    stopped = train_on_population(
+        2, 1, **nothing, protocol=decaying, tolerance=1e-12, initial=(np.ones((1, 2)), [-1, -1])
+    )
+    assert stopped.stopped_at.item() == 0
+
+
+def test_an_empty_grid_has_empty_results() -> None:
+    result = train_on_population(2, 1, density=np.empty((0, 1)), importance=[1, 1], protocol=PLAIN)
+    assert result.W.shape == (0, 1, 1, 2)
+
+
 def test_results_do_not_depend_on_company() -> None:
     grid: dict[str, Any] = {"importance": [[1, 1]], "protocol": PLAIN, "seed": 2}
     one = train_on_population(2, 1, density=[0.2, 0.6], replicas=5, workers=1, **grid)
@@ -213,7 +247,14 @@ def test_results_do_not_depend_on_company() -> None:
         ({"progress": 1.0}, r"progress must be in \[0, 1\), got 1.0"),
         ({"record_steps": [61]}, r"record_steps must be integers between 0 and 60, got \[61\]"),
         ({"record_steps": [0.5]}, "record_steps must be integers"),
-        ({"initial": (np.ones((2, 2)), np.ones(2))}, "initial W and b must broadcast to shapes"),
+        (
+            {"initial": (np.ones((2, 2)), np.ones(2))},
+            r"initial W must broadcast to shape \(1, 1, 2\)",
+        ),
+        ({"initial": np.ones((1, 2))}, "initial must be a pair of arrays, W of shape"),
+        ({"initial": 5}, "initial must be a pair of arrays, .* got 5"),
+        ({"seed": "one"}, "seed must be an integer, got 'one'"),
+        ({"penalty": [0.1, 0.2]}, r"penalty must broadcast to shape \(\), got shape \(2,\)"),
         ({"initial": (np.full((1, 2), np.nan), np.ones(2))}, "W must be finite"),
         ({"protocol": "none"}, "protocol must be a Protocol or one of"),
         ({"density": -0.1}, "density"),

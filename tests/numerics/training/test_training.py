@@ -637,11 +637,18 @@ def test_an_interrupt_ends_training_at_once(workers: int, engine: str) -> None:
         ({"model_index": [0, 1]}, r"model_index must broadcast to shape \(\)"),
         ({"initial": ([[1, np.nan]], [0, 0])}, "initial W must be finite"),
         ({"initial": ([1, 1, 1], [0, 0])}, r"initial W must broadcast to shape \(1, 1, 2\)"),
+        ({"initial": [[1, 1]]}, "initial must be a pair of arrays, W of shape"),
     ],
 )
 def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         train(2, 1, **{**GOOD, **changes})
+
+
+@pytest.mark.parametrize("engine", ["fused", "torch"])
+def test_an_empty_grid_has_empty_results(engine: str) -> None:
+    empty = {**GOOD, "density": np.empty((0, 1)), "engine": engine}
+    assert train(2, 1, **empty).W.shape == (0, 1, 1, 2)
 
 
 def test_bad_sizes() -> None:

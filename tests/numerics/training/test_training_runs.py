@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import signal
 import subprocess
@@ -216,6 +218,21 @@ def test_a_checkpoint_of_another_configuration_is_refused(
     assert path.read_bytes() == content
 
 
+def _flagged(archive: bytes, flag: int) -> bytes:
+    """Return an archive the first entry of whose list of contents has a flag set."""
+    place = archive.index(b"PK\x01\x02") + 8
+    return archive[:place] + bytes([archive[place] | flag]) + archive[place + 1 :]
+
+
+def _described(path: Path, configuration: Any) -> bytes:
+    """Return a checkpoint in which something else stands for the configuration."""
+    members: dict[str, Any] = dict(np.load(path))
+    members["superposition_training"] = np.array(json.dumps(configuration))
+    file = io.BytesIO()
+    np.savez(file, **members)
+    return file.getvalue()
+
+
 def test_files_that_are_no_checkpoints_stay_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "kept.npz"
     train(2, 1, **COMMON, checkpoint=path)
@@ -230,6 +247,9 @@ def test_files_that_are_no_checkpoints_stay_as_they_are(tmp_path: Path) -> None:
         (b"notes of somebody", "is not a complete checkpoint"),
         ((tmp_path / "foreign.npz").read_bytes(), "it holds something else"),
         ((tmp_path / "array.npy").read_bytes(), "it holds something else"),
+        (_flagged(whole, 0x20), "is not a complete checkpoint"),  # says that it is a patch
+        (_flagged(whole, 0x01), "is not a complete checkpoint"),  # says that it is encrypted
+        (_described(path, [1]), "is not a complete checkpoint"),
     ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=message):
