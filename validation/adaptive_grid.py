@@ -323,7 +323,8 @@ class AdaptiveGrid:
         phase = self.phase[points[:, 0], points[:, 1]]
         for corner in itertools.product((0, 1), repeat=2):
             owner = self._owner_of(points - corner)
-            touched.append(owner[(owner >= 0) & (phases[owner] != phase)])
+            held = np.flatnonzero(owner >= 0)
+            touched.append(owner[held[phases[owner[held]] != phase[held]]])
         owners = np.unique(np.concatenate(touched))
         return owners[owners >= 0]
 

@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from ..features import FeatureDistribution
-from ..model import check_density, check_importance, check_sizes
+from ..features import FeatureDistribution, check_features
+from ..model import check_density, check_importance, check_penalty, check_sizes
 from ..numerics import descend
+from ..numerics.arguments import check_integer
 from ..numerics.minima.continuation import search
 from .adaptive_grid import UNKNOWN, AdaptiveGrid, coarse_cells
 from .boundary_curves import KINDS, Crossings, TriplePoint, chain, cross, triple_points
@@ -34,7 +35,7 @@ def _checked_axis(name: str, values: ArrayLike) -> Floats:
     if axis.ndim != 1 or len(axis) < 2 or not (np.diff(axis) > 0).all() or axis[0] <= 0:
         raise ValueError(
             f"{name} must be one axis of at least 2 increasing, positive values, "
-            f"got shape {axis.shape}"
+            f"got {np.array2string(axis, threshold=8)} of shape {axis.shape}"
         )
     return axis
 
@@ -108,6 +109,10 @@ def exact_phase_diagram(
     (25, True)
     """
     check_sizes(n_features, n_hidden)
+    check_features(features)
+    check_integer("spacing", spacing, at_least=1)
+    if check_penalty(penalty).ndim:
+        raise ValueError(f"penalty must be one number, got {penalty!r}")
     s, r = _checked_axis("density", density), _checked_axis("importance", importance)
     grid = AdaptiveGrid(
         n_features, n_hidden, s, r, {"features": features, "penalty": penalty}, starts, seed
@@ -226,6 +231,11 @@ def spot_check(
     seed : int
         Of the draw and of the starts; another than that of the diagram.
 
+    Raises
+    ------
+    ValueError
+        If `points`, `starts` or `seed` is out of range.
+
     Examples
     --------
     >>> axis = np.linspace(0.2, 0.8, 25)
@@ -233,6 +243,8 @@ def spot_check(
     >>> spot_check(diagram, points=50).rate
     0.0
     """
+    check_integer("points", points, at_least=1)
+    check_integer("seed", seed, at_least=0)
     drawn = np.stack(
         [np.random.default_rng(seed).integers(0, size, points) for size in diagram.evaluated.shape],
         axis=-1,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import sympy
@@ -183,3 +185,34 @@ def test_losses_are_those_of_descent(diagram: xr.Dataset) -> None:
 def test_axes_are_checked(density: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         exact_phase_diagram(density=density, importance=[0.5, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spacing": 0}, "spacing must be an integer of at least 1, got 0"),
+        ({"spacing": 1.5}, "spacing must be an integer of at least 1, got 1.5"),
+        ({"penalty": [0.1, 0.2]}, r"penalty must be one number, got \[0.1, 0.2\]"),
+        ({"features": "sparse"}, "features must be None or a feature distribution"),
+        ({"starts": 0}, "number of starts must be an integer of at least 1, got 0"),
+    ],
+)
+def test_bad_arguments(changes: dict[str, Any], message: str) -> None:
+    axes: dict[str, Any] = {"density": [0.3, 0.4], "importance": [0.5, 1.0]}
+    with pytest.raises(ValueError, match=message):
+        exact_phase_diagram(**{**axes, **changes})
+
+
+def test_a_spot_check_needs_points(diagram: xr.Dataset) -> None:
+    with pytest.raises(ValueError, match="points must be an integer of at least 1, got 0"):
+        spot_check(diagram, points=0)
+
+
+def test_a_grid_of_one_square_that_boundaries_cross() -> None:
+    """No cell is filled; the corners are what a search at each of them says."""
+    axes: dict[str, Any] = {"density": [0.2, 0.9], "importance": [0.5, 2.0]}
+    diagram = exact_phase_diagram(**axes)
+    corners = np.stack(np.meshgrid([0, 1], [0, 1], indexing="ij"), axis=-1).reshape(-1, 2)
+    assert check_points(diagram, corners).rate == 0
+    assert bool(diagram.evaluated.all())
+    assert len(np.unique(diagram.optimum_phase)) == 3

@@ -469,6 +469,13 @@ def test_arguments_are_refused(dataset: xr.Dataset) -> None:
         report_html(dataset.assign_attrs(configuration="{}").drop_attrs())
 
 
+def test_datasets_that_are_not_whole_are_refused(dataset: xr.Dataset) -> None:
+    with pytest.raises(ValueError, match="no configuration; was it made by phase_diagram"):
+        report_html(xr.Dataset())
+    with pytest.raises(ValueError, match="lacks optimum_W, diverged; pass it whole"):
+        report_html(dataset.drop_vars(["optimum_W", "diverged"]))
+
+
 def test_diverged_replicas_and_density_0_have_a_report() -> None:
     diagram = phase_diagram(density=[0.0, 0.5], importance=[1.0, 2.0], replicas=1, starts=4)
     diagram["trained_W"][:] = np.nan

@@ -38,6 +38,12 @@ __all__ = ["GENERATOR", "report_html"]
 
 GENERATOR = "superposition report"
 Boundaries = tuple[PhaseBoundary, ...]
+_NEEDED = (
+    "theory_phase", "theory_loss", "candidate_loss", "optimum_phase", "optimum_loss", "optimum_W",
+    "optimum_b", "trained_phase", "trained_loss", "trained_W", "trained_b", "best_trained_phase",
+    "diverged", "stuck_fraction", "approximation_gap", "optimization_gap", "basin_gap",
+    "protocol_gap",
+)  # fmt: skip
 _SCRIPTS = ("loss.js", "data.js", "page.js")
 
 
@@ -61,7 +67,13 @@ def report_html(dataset: xr.Dataset, *, starts: int = DEFAULT_STARTS) -> str:
     ValueError
         If the dataset was not made by `phase_diagram`, or is too large for one page.
     """
-    shown, lines = panels(dataset), boundaries_of(settings_of(dataset))
+    lines = boundaries_of(settings_of(dataset))
+    absent = [name for name in _NEEDED if name not in dataset]
+    if absent:
+        raise ValueError(
+            f"the dataset lacks {', '.join(absent)}; pass it whole, as phase_diagram returns it"
+        )
+    shown = panels(dataset)
     held, left_out = fitting(_held(dataset, starts))
     scripts = [get_plotlyjs(), "\n".join(["'use strict';", *map(_asset, _SCRIPTS)])]
     body = "\n".join(
