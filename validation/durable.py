@@ -14,7 +14,15 @@ try:
 except ImportError:  # not a POSIX system: nobody keeps a second process out
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Journal", "damaged_files", "digests", "is_locked", "lock", "write_durably"]
+__all__ = [
+    "Journal",
+    "damaged_files",
+    "digests",
+    "is_locked",
+    "lock",
+    "sync_folder",
+    "write_durably",
+]
 
 
 def digest(content: bytes) -> str:
@@ -46,7 +54,7 @@ def write_durably(root: Path, files: dict[str, bytes]) -> None:
         _replace(path, content)
         folders.update(path.parents[: len(Path(name).parts)])
     for folder in folders:
-        _sync_folder(folder)
+        sync_folder(folder)
 
 
 def _replace(path: Path, content: bytes) -> None:
@@ -67,7 +75,7 @@ def _sync(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Flush the names in a folder, where the system can."""
     if os.name != "posix":
         return
@@ -118,7 +126,7 @@ class Journal:
                 with suppress(OSError):
                     os.ftruncate(file.fileno(), end)
                 raise
-        _sync_folder(self.path.parent)
+        sync_folder(self.path.parent)
 
     def _ends_a_line(self) -> bool:
         with self.path.open("rb") as file:

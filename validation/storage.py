@@ -17,7 +17,7 @@ from typing import IO, Any, Self
 import xarray as xr
 
 from .configuration import differing_settings
-from .durable import Journal, damaged_files, digests, is_locked, lock, write_durably
+from .durable import Journal, damaged_files, digests, is_locked, lock, sync_folder, write_durably
 from .sweep_axes import SweepConfiguration
 from .sweep_chunks import ChunkGrid, ChunkResult, Place
 from .sweep_points import VARIABLES
@@ -165,6 +165,7 @@ class SweepFolder:
         self._root = folder / DATASET_NAME
         self._journal = Journal(folder / JOURNAL_NAME)
         folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
         with tempfile.TemporaryFile(dir=folder):
             pass  # fails now if the folder cannot be written to, and not after an hour of work
         if not self._journal.path.exists():

@@ -95,6 +95,48 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(
     assert len(ran.stdout.splitlines()) == len(chosen)
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux to name open files")
+def test_all_of_a_chunk_is_on_the_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loss of power keeps what was flushed. Oracle: the order of flushes and renames."""
+    flush, rename = os.fsync, os.replace
+    safe_content: set[Path] = set()  # flushed under whatever name it had then
+    safe_names: set[Path] = set()  # the folder was flushed after the name came into it
+    unsafe_names: set[Path] = set()
+    recorded = 0
+
+    def flushed(number: int) -> None:
+        nonlocal recorded
+        flush(number)
+        path = Path(os.readlink(f"/proc/self/fd/{number}"))
+        if path.is_dir():
+            there = {name for name in unsafe_names if name.parent == path}
+            unsafe_names.difference_update(there)
+            safe_names.update(there)
+        elif path.name == "checksums.jsonl":
+            entries = [entry for entry in Journal(path).read() if entry["kind"] == "chunk"]
+            for entry in entries[recorded:]:
+                files = {tmp_path / "dataset.zarr" / name for name in entry["files"]}
+                assert files <= safe_names & safe_content
+            recorded = len(entries)
+        else:
+            safe_content.add(path)
+
+    def renamed(source: Path, target: Path) -> None:
+        rename(source, target)
+        if source in safe_content:
+            safe_content.add(target)
+        unsafe_names.add(target)
+
+    imitate(monkeypatch)
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(os, "replace", renamed)
+    imitated(tmp_path)
+    assert recorded == CHUNKS
+    assert not unsafe_names
+
+
 def test_real_sweep_killed_from_outside(tmp_path: Path) -> None:
     """The command itself, with real numbers: killed once its first chunk is recorded."""
     command = [
