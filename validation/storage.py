@@ -302,8 +302,7 @@ def load_dataset(folder: str | Path, *, lazy: bool = False) -> xr.Dataset:
     status = sweep_status(folder)
     if not status.complete:
         raise ValueError(
-            f"the dataset in {folder} is unfinished: {status.trouble()} of {status.chunks} "
-            f"chunks; run the same command again"
+            f"the dataset in {folder} is unfinished: {status.trouble()}; run the same command again"
         )
     stored = xr.open_dataset(path, engine="zarr", consolidated=False)[list(VARIABLES)]
     if lazy:
@@ -372,10 +371,15 @@ class SweepStatus:
         return "\n".join(lines)
 
     def trouble(self) -> str:
-        """Return what is missing, in words: "2 missing, 1 damaged"."""
-        damaged = len(self.damaged)
-        missing = self.chunks - self.chunks_done - len(set(self.damaged) - {()})
-        return f"{missing} missing, {damaged} damaged" if damaged else f"{missing} missing"
+        """Return what is not there or not sound, in words."""
+        damaged = len(set(self.damaged) - {()})
+        missing = self.chunks - self.chunks_done - damaged
+        parts = {
+            f"{missing} of {self.chunks} chunks missing": missing,
+            f"{damaged} of {self.chunks} chunks damaged": damaged,
+            "metadata damaged": () in self.damaged,
+        }
+        return ", ".join(part for part, there in parts.items() if there)
 
 
 def sweep_status(folder: str | Path) -> SweepStatus:

@@ -121,6 +121,7 @@ def test_all_of_a_chunk_is_on_the_disk_before_it_counts(
                 assert files <= safe_names & safe_content
             recorded = len(entries)
         else:
+            assert path.suffix == ".partial"  # under its own name it is whole
             safe_content.add(path)
 
     def renamed(source: Path, target: Path) -> None:
@@ -157,16 +158,14 @@ def test_real_sweep_killed_from_outside(tmp_path: Path) -> None:
     assert 1 <= before.chunks_done < before.chunks == 8
     assert not before.running
     kept = {path: path.stat().st_mtime_ns for path in journal.parent.rglob("theory_loss/c.*")}
-    resumed = subprocess.run(
-        [*command, "--out", journal.parent], capture_output=True, text=True, check=True
-    )
-    assert "8/8" in resumed.stderr
+    arguments: dict[str, Any] = {
+        "density": np.geomspace(0.1, 0.9, 4), "importance": np.geomspace(0.5, 2, 2),
+        "replicas": 1, "starts": 8,
+    }  # fmt: skip
+    resumed = phase_diagram(**arguments, out=journal.parent)
     unchanged = [path.stat().st_mtime_ns == then for path, then in kept.items()]
     assert sum(unchanged) >= before.chunks_done
-    whole = phase_diagram(
-        density=np.geomspace(0.1, 0.9, 4), importance=np.geomspace(0.5, 2, 2), replicas=1, starts=8
-    )
-    xr.testing.assert_identical(load_dataset(journal.parent), whole)
+    xr.testing.assert_identical(resumed, phase_diagram(**arguments))
 
 
 def test_interruption_says_how_to_go_on(
@@ -178,7 +177,7 @@ def test_interruption_says_how_to_go_on(
     assert caught.value.__notes__ == [
         f"2 of {CHUNKS} chunks are in {tmp_path}; the same call goes on from there"
     ]
-    with pytest.raises(ValueError, match=f"unfinished: 2 missing of {CHUNKS} chunks"):
+    with pytest.raises(ValueError, match=f"unfinished: 2 of {CHUNKS} chunks missing; run"):
         load_dataset(tmp_path)
     rest = imitate(monkeypatch)
     # The chunks of the folder are kept, whatever the second call would have chosen.
@@ -227,7 +226,9 @@ def test_damage_is_told_and_repaired(
     assert list(status.damaged.values()) == [[name]]
     assert status.chunks_done == CHUNKS - redone
     assert name in str(status)
-    with pytest.raises(ValueError, match="1 damaged"):
+    with pytest.raises(
+        ValueError, match="1 of 4 chunks damaged; run" if redone else "unfinished: metadata damaged"
+    ):
         load_dataset(tmp_path)
     computed = imitate(monkeypatch)
     imitated(tmp_path)
@@ -248,7 +249,7 @@ def test_damaged_journal_costs_what_it_said(
     # Without its end of line the entry is whole, and the next one still begins a line.
     cut.append((whole[:-1], 0))
     changed = [
-        (b"".join([*lines[:k], lines[k].replace(b"kind", b"kinf"), *lines[k + 1 :]]), redone)
+        (b"".join([*lines[:k], lines[k].replace(b'"files"', b'"filez"'), *lines[k + 1 :]]), redone)
         for k, redone in ((0, CHUNKS), (2, 1))
     ]
     for k, (content, redone) in enumerate([*cut, *changed, (b"", CHUNKS)]):
