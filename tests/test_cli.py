@@ -244,7 +244,8 @@ def test_status_of_a_phase_diagram(
     assert status()[0] == 2
     assert "no dataset in" in status()[2]
     plan = sys.modules["superposition.validation.sweep"]
-    compute, computed = vars(plan)["compute_chunk"], []
+    compute = vars(plan)["compute_chunk"]
+    computed: list[Any] = []
 
     def interrupted(*arguments: Any) -> Any:
         if len(computed) == 1:

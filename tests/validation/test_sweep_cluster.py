@@ -160,6 +160,30 @@ def test_nobody_at_the_address(tmp_path: Path) -> None:
         phase_diagram(**GRID, cluster="nonsense://x")
 
 
+def test_threads_of_a_worker_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each chunk uses all processors, so that two at once would be slower than one by one."""
+    at_work: list[int] = []
+    most = 0
+
+    def compute(*_: object) -> None:
+        nonlocal most
+        at_work.append(1)
+        most = max(most, len(at_work))
+        time.sleep(0.02)
+        at_work.pop()
+
+    monkeypatch.setattr(sweep_cluster, "compute_chunk", compute)
+    threads = [
+        threading.Thread(target=sweep_cluster._compute, args=(None, None, (0,), "cpu"))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+
+
 def test_without_distributed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
