@@ -17,6 +17,7 @@ from superposition.numerics.loss.contour.accuracy import (
     ModelOutputs,
     Target,
     sum_outputs,
+    tolerances,
 )
 from superposition.numerics.loss.contour.loss import ContourWork, begin_output
 
@@ -39,10 +40,10 @@ def with_nodes(W: Floats, b: Floats, **arguments: Any) -> tuple[LossAndGradient,
     rounds: list[tuple[Integers, Target, ModelOutputs, ContourWork]] = []
 
     def recorded(
-        outputs: Integers, target: Target, model: ModelOutputs, contour: ContourWork
+        outputs: Integers, target: Target, most: int, model: ModelOutputs, contour: ContourWork
     ) -> None:
-        sum_outputs(outputs, target, model, contour)
-        rounds.append((outputs, target, model, contour))
+        sum_outputs(outputs, target, most, model, contour)
+        rounds.append((outputs[np.isfinite(model.error[outputs])], target, model, contour))
 
     with patch.object(summed, "sum_outputs", recorded):
         found = population_loss_and_grad(W, b, **arguments)
@@ -54,8 +55,7 @@ def _nodes(outputs: Integers, target: Target, model: ModelOutputs, contour: Cont
     return sum(
         begin_output(
             i, model.gram[i], model.gap[i], model.bias[i], model.density,
-            target.loss / model.importance[i], target.gradient / model.importance[i], contour,
-            gradient,
+            *tolerances(target, model.importance[i]), contour, gradient,
         ).line.nodes
         for i in map(int, outputs)
     )  # fmt: skip

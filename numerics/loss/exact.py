@@ -237,7 +237,8 @@ def population_loss(
     Σ_i I_i s_i/3. `quadrature` and `recurrence` say how. Other features take `general_recurrence`
     while they have few joint states; its result is accurate relative to itself where the density
     of a value is a mixture without negative weights (`beta_mixture`). All else is a sum over nodes
-    of a line in the complex plane (`contour.plan`), whose error is bounded.
+    of a line in the complex plane (`contour.plan`), whose error is bounded; small couplings, which
+    would take many nodes, are merged where that can be done within the tolerance (`contour.merged`).
 
     A tolerance that rounding or a limit of 2^18 nodes for an output keeps from being reached is no
     error: the bound that is returned is then larger.

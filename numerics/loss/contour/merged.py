@@ -226,7 +226,7 @@ def _fourth_derivative(
     if count < 2:
         return 0.0
     bound = (variation / smallest) ** 2
-    return min(bound, 0.5 * (variation * total) ** 2) if gates.plain else bound
+    return float(min(bound, 0.5 * (variation * total) ** 2) if gates.plain else bound)
 
 
 @borrowing
