@@ -16,16 +16,9 @@ from .minima.curvature import Curvature, curvature
 from .minima.descent import Descent, descend
 from .minima.multistart import GlobalMinimum, Minimum, global_minimum, is_dead, random_starts
 from .sampling.batches import training_batch
+from .training.named_protocols import PROTOCOLS, resolve_protocol
 from .training.population import PopulationTraining, train_on_population
-from .training.protocols import (
-    PROTOCOLS,
-    Normal,
-    Plateau,
-    Protocol,
-    XavierNormal,
-    Zero,
-    resolve_protocol,
-)
+from .training.protocols import Normal, Plateau, Protocol, XavierNormal, Zero
 from .training.train import TrainingResult, train
 
 __all__ = [

@@ -18,8 +18,9 @@ from ..arguments import Floats, broadcast_parameters
 from ..minima.descent import descend
 from ..minima.multistart import random_starts
 from ..minima.polish import Polished, polish
+from ..training.named_protocols import resolve_protocol
 from ..training.population import train_on_population
-from ..training.protocols import Protocol, resolve_protocol
+from ..training.protocols import Protocol
 from ..training.train import train
 from .gradient_flow import gradient_flow
 

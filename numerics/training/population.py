@@ -21,8 +21,9 @@ from ..loss.laws import Laws, Workspace
 from ..loss.model_rows import ModelRows, in_threads, model_rows
 from ..loss.one_model import model_loss_and_gradient
 from ..sampling.random_words import BIASES, WEIGHTS, model_keys, standard_normals
+from .named_protocols import resolve_protocol
 from .plan import initial_pair
-from .protocols import Protocol, resolve_protocol
+from .protocols import Protocol
 
 __all__ = ["PopulationTraining", "initial_weights", "train_on_population"]
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Final, Literal, get_args
+from typing import Literal, get_args
 
 from ..sampling.batches import Mask
 
 __all__ = [
-    "PROTOCOLS",
     "Normal",
     "Plateau",
     "Protocol",
     "XavierNormal",
     "Zero",
-    "resolve_protocol",
 ]
 
 OptimizerName = Literal["sgd", "adam", "adamw", "rmsprop"]
@@ -179,6 +176,7 @@ class Protocol:
     Derive a protocol from a named one:
 
     >>> from dataclasses import replace
+    >>> from superposition.numerics import PROTOCOLS
     >>> short = replace(PROTOCOLS["roe2023"], name="roe2023-short", steps=100)
     >>> short.optimizer, short.steps, short.learning_rate_at(50)
     ('adam', 100, 0.01)
@@ -280,149 +278,3 @@ def _require_count(name: str, value: int, least: int) -> None:
 def _require_name(name: str, value: str, accepted: tuple[str, ...]) -> None:
     if value not in accepted:
         raise ValueError(f"{name} must be one of {', '.join(accepted)}, got {value!r}")
-
-
-PROTOCOLS: Final = MappingProxyType(
-    {
-        protocol.name: protocol
-        for protocol in (
-            Protocol(
-                name="annealed",
-                optimizer="adam",
-                learning_rate=0.02,
-                steps=4000,
-                batch_size=128,
-                schedule="cosine",
-                weight_init=XavierNormal(),
-                bias_init=Zero(),
-                source=(
-                    "This package: a start small enough to choose a basin, a rate large enough to "
-                    "reach features that are rarely on, and a decay that lets the noise die out. "
-                    "Chosen among some twenty variants by the exact loss of the best of 10 "
-                    "replicas on the (2, 1) grid of densities 0.01 to 1 and importances 0.1 to 10."
-                ),
-            ),
-            Protocol(
-                name="elhage2022",
-                optimizer="adamw",
-                learning_rate=1e-3,
-                steps=10_000,
-                batch_size=1024,
-                weight_init=XavierNormal(),
-                bias_init=Zero(),
-                reduction="mean",
-                weight_decay=0.01,
-                source=(
-                    "Elhage et al. 2022, Toy Models of Superposition, defaults of the training "
-                    "notebook: AdamW with PyTorch's default weight decay of 0.01 on W and b, and "
-                    "the mean over features of the weighted squared error. The Xavier fans are "
-                    "those of one model; the notebook's fans also count the models of a pack."
-                ),
-            ),
-            Protocol(
-                name="roe2023",
-                optimizer="adam",
-                learning_rate=1e-2,
-                steps=6000,
-                batch_size=64,
-                weight_init=Normal(1.5),
-                bias_init=Normal(0.5),
-                source=(
-                    "Roe's replication, ReLU models of figure 12, on the data that its text "
-                    "describes: a fresh mask per example and per feature."
-                ),
-            ),
-            Protocol(
-                name="roe2023-code",
-                optimizer="adam",
-                learning_rate=1e-2,
-                steps=6000,
-                batch_size=64,
-                weight_init=Normal(1.5),
-                bias_init=Normal(0.5),
-                mask="batch",
-                source=(
-                    "Roe's replication, ReLU models of figure 12, as its code draws data: one mask "
-                    "for a whole batch. The code switches all features together: give it "
-                    "co-active features."
-                ),
-            ),
-            Protocol(
-                name="roe2023-linear",
-                optimizer="adam",
-                learning_rate=1e-2,
-                steps=6000,
-                batch_size=128,
-                weight_init=Normal(1.0),
-                bias_init=Normal(1.0),
-                source="Roe's replication, linear models of figure 13, on data as its text has it.",
-            ),
-            Protocol(
-                name="roe2023-linear-code",
-                optimizer="adam",
-                learning_rate=1e-2,
-                steps=6000,
-                batch_size=128,
-                weight_init=Normal(1.0),
-                bias_init=Normal(1.0),
-                mask="batch",
-                source="Roe's replication, linear models of figure 13, as its code draws data.",
-            ),
-            Protocol(
-                name="ymgw55",
-                optimizer="adamw",
-                learning_rate=1e-3,
-                steps=10_000,
-                batch_size=1024,
-                schedule="cosine",
-                weight_init=XavierNormal(),
-                bias_init=Zero(),
-                reduction="mean",
-                weight_decay=0.01,
-                source=(
-                    "The recipe of the public repository of ymgw55: AdamW with PyTorch's default "
-                    "weight decay, cosine to 0. Fans are those of one model; the repository's also "
-                    "count the models of a pack, which makes its start smaller."
-                ),
-            ),
-            Protocol(
-                name="zfurman56",
-                optimizer="adamw",
-                learning_rate=1e-3,
-                steps=5000,
-                batch_size=1024,
-                weight_init=XavierNormal(),
-                bias_init=Zero(),
-                reduction="mean",
-                weight_decay=0.01,
-                source=(
-                    "The recipe of the public repository of zfurman56: AdamW with PyTorch's "
-                    "default weight decay. Fans are those of one model; the repository's also "
-                    "count the models of a pack, which makes its start smaller."
-                ),
-            ),
-        )
-    }
-)
-
-
-def resolve_protocol(protocol: str | Protocol) -> Protocol:
-    """Return the protocol of that name, or the protocol itself.
-
-    Raises
-    ------
-    ValueError
-        If the name is none of `PROTOCOLS`.
-
-    Examples
-    --------
-    >>> resolve_protocol("roe2023").batch_size
-    64
-    """
-    if isinstance(protocol, Protocol):
-        return protocol
-    if protocol not in PROTOCOLS:
-        raise ValueError(
-            f"protocol must be a Protocol or one of {', '.join(PROTOCOLS)}, got {protocol!r}"
-        )
-    return PROTOCOLS[protocol]

@@ -17,8 +17,9 @@ from ...model import check_activation, check_penalty, check_sizes
 from ..arguments import broadcast_parameters, broadcast_to_grid, check_integer
 from .checkpoints import Checkpoint, configuration_of
 from .fused_engine import FusedEngine
+from .named_protocols import resolve_protocol
 from .plan import Engine, TrainingPlan, initial_pair
-from .protocols import Protocol, resolve_protocol
+from .protocols import Protocol
 from .run import carry_out
 from .state import TrainingState
 from .torch_engine import TorchEngine

@@ -26,8 +26,8 @@ __all__ = ["basins"]
     help="Standard deviation of the initial weights; biases start at 0.",
 )  # fmt: skip
 @click.option(
-    "--route", default="flow", show_default=True,
-    help="Gradient flow, or the name of a training protocol.",
+    "--route", default="flow", show_default=True, metavar="flow|NAME[,FIELD=VALUE...]",
+    help="Gradient flow, or a training protocol, such as roe2023,steps=500.",
 )  # fmt: skip
 @click.option(
     "--sampled", is_flag=True, help="Train on sampled data rather than on the exact gradient."

@@ -33,8 +33,8 @@ _FORMATS = ("png", "svg", "pdf")
     help="Trained models per point.  [default: 10; linear: 1]",
 )  # fmt: skip
 @click.option(
-    "--protocol", default=None,
-    help="Name of a training protocol.  [default: roe2023; linear: roe2023-linear]",
+    "--protocol", default=None, metavar="NAME[,FIELD=VALUE...]",
+    help="Training protocol.  [default: roe2023; linear: roe2023-linear]",
 )  # fmt: skip
 @seed_option
 @click.option(

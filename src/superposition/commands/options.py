@@ -86,8 +86,9 @@ hidden_option = click.option(
     help="Number of hidden dimensions m.",
 )  # fmt: skip
 protocol_option = click.option(
-    "--protocol", default="annealed", show_default=True, help="Name of a training protocol."
-)
+    "--protocol", default="annealed", show_default=True, metavar="NAME[,FIELD=VALUE...]",
+    help="Training protocol, altered by what follows, such as roe2023,steps=500,schedule=cosine.",
+)  # fmt: skip
 device_option = click.option("--device", default="cpu", show_default=True, help="Torch device.")
 
 _ALL_FEATURES: dict[str, Callable[[ValueDistribution], FeatureDistribution]] = {

@@ -6,19 +6,15 @@ from typing import Any
 
 import pytest
 
-from superposition.numerics.training.protocols import (
-    PROTOCOLS,
-    Normal,
-    Plateau,
-    Protocol,
-    XavierNormal,
-    Zero,
-    resolve_protocol,
-)
+from superposition.numerics.training.named_protocols import PROTOCOLS, resolve_protocol
+from superposition.numerics.training.protocols import Normal, Plateau, Protocol, XavierNormal, Zero
 
 
 def test_names_are_keys() -> None:
-    assert set(PROTOCOLS) == {"annealed", "elhage2022", "roe2023"}
+    assert set(PROTOCOLS) == {
+        "annealed", "elhage2022", "roe2023", "roe2023-code", "roe2023-linear",
+        "roe2023-linear-code", "ymgw55", "zfurman56",
+    }  # fmt: skip
     for name, protocol in PROTOCOLS.items():
         assert protocol.name == name
         assert resolve_protocol(name) is protocol
@@ -42,9 +38,31 @@ def test_roe2023_is_as_stated() -> None:
     assert (protocol.schedule, protocol.weight_decay) == ("constant", 0)
 
 
+def test_the_replication_is_as_stated() -> None:
+    """Linear models: 6000 × 128 from N(0, 1); its code draws one mask for a whole batch."""
+    for name in ("roe2023", "roe2023-linear"):
+        code = PROTOCOLS[f"{name}-code"]
+        assert (PROTOCOLS[name].mask, code.mask) == ("example", "batch")
+        same = replace(code, name=name, mask="example", source=PROTOCOLS[name].source)
+        assert same == PROTOCOLS[name]
+    linear = PROTOCOLS["roe2023-linear"]
+    assert (linear.optimizer, linear.learning_rate) == ("adam", 1e-2)
+    assert (linear.steps, linear.batch_size) == (6000, 128)
+    assert (linear.weight_init, linear.bias_init) == (Normal(1.0), Normal(1.0))
+
+
+def test_recipes_of_repositories_are_as_stated() -> None:
+    for name, steps, schedule in (("ymgw55", 10_000, "cosine"), ("zfurman56", 5000, "constant")):
+        protocol = PROTOCOLS[name]
+        assert (protocol.optimizer, protocol.learning_rate) == ("adamw", 1e-3)
+        assert (protocol.steps, protocol.batch_size) == (steps, 1024)
+        assert (protocol.schedule, protocol.final_rate) == (schedule, 0)
+        assert (protocol.weight_init, protocol.bias_init) == (XavierNormal(), Zero())
+
+
 def test_no_weight_decay_unless_stated() -> None:
     decays = {name for name, protocol in PROTOCOLS.items() if protocol.weight_decay}
-    assert decays == {"elhage2022"}
+    assert decays == {"elhage2022", "ymgw55", "zfurman56"}
     adamw = Protocol(name="x", optimizer="adamw", learning_rate=1e-3, steps=1, batch_size=1)
     assert adamw.weight_decay == 0
 
@@ -159,5 +177,41 @@ def test_bad_standard_deviation() -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="annealed, elhage2022, roe2023, got 'adam'"):
+    with pytest.raises(ValueError, match="annealed, elhage2022, roe2023, .*, got 'adam'"):
         resolve_protocol("adam")
+
+
+def test_a_name_is_altered_by_what_follows_it() -> None:
+    found = resolve_protocol(
+        "roe2023, steps=10, learning_rate=0.5,schedule=linear,weight_init=xavier,bias_init=0.25,"
+        "mask=batch"
+    )
+    assert found == replace(
+        PROTOCOLS["roe2023"],
+        name="roe2023,steps=10,learning_rate=0.5,schedule=linear,weight_init=xavier,"
+        "bias_init=0.25,mask=batch",
+        steps=10,
+        learning_rate=0.5,
+        schedule="linear",
+        weight_init=XavierNormal(),
+        bias_init=Normal(0.25),
+        mask="batch",
+    )
+    assert resolve_protocol("elhage2022,bias_init=zero").bias_init == Zero()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("roe2023,steps", "field=value with a field of optimizer, learning_rate"),
+        ("roe2023,color=red", "got 'color=red'"),
+        ("roe2023,source=me", "got 'source=me'"),
+        ("roe2023,steps=many", "'many' is no value for steps"),
+        ("roe2023,weight_init=small", "'small' is no value for weight_init"),
+        ("roe2023,schedule=sine", "schedule must be one of"),
+        ("roe,steps=5", "protocol must be a Protocol or one of"),
+    ],
+)
+def test_alterations_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        resolve_protocol(text)

@@ -17,14 +17,9 @@ from numpy.typing import NDArray
 from superposition.model import Activation
 from superposition.numerics import population_loss
 from superposition.numerics.sampling.batches import training_batch
+from superposition.numerics.training.named_protocols import PROTOCOLS
 from superposition.numerics.training.optimizers import make_optimizer
-from superposition.numerics.training.protocols import (
-    PROTOCOLS,
-    Normal,
-    Protocol,
-    XavierNormal,
-    Zero,
-)
+from superposition.numerics.training.protocols import Normal, Protocol, XavierNormal, Zero
 from superposition.numerics.training.sampled_gradient import (
     ELEMENTWISE_FEATURES,
     ElementwiseGradient,
