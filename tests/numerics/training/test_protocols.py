@@ -177,7 +177,7 @@ def test_bad_standard_deviation() -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(ValueError, match="annealed, elhage2022, roe2023, .*, got 'adam'"):
+    with pytest.raises(ValueError, match=r"annealed, elhage2022, roe2023, .*, got 'adam'"):
         resolve_protocol("adam")
 
 
