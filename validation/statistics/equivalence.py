@@ -144,13 +144,13 @@ def replicas_needed(
     Examples
     --------
     >>> replicas_needed(0.9), replicas_needed(0.9, tests=576)
-    (12, 29)
+    (8, 29)
     """
     if not share < probability <= 1:
         raise ValueError(
             f"probability must lie above share={share} and at most 1, got {probability}"
         )
-    # The power is not monotone in the number of replicas, and close to it: double, then search.
+    # The power is a sawtooth in the number of replicas: doubling gives a bound, not the answer.
     upper = 1
     while share_test_power(upper, probability, share=share, level=level / tests) < power:
         upper *= 2
@@ -158,7 +158,7 @@ def replicas_needed(
             raise ValueError(f"more than {_MOST_REPLICAS} replicas are needed; ask for less power")
     return next(
         count
-        for count in range(upper // 2, upper + 1)
+        for count in range(1, upper + 1)
         if share_test_power(count, probability, share=share, level=level / tests) >= power
     )
 

@@ -78,10 +78,10 @@ def loss_tests(dataset: xr.Dataset, *, margin: float = 0.01, share: float = 0.5)
     --------
     >>> from superposition.validation import phase_diagram
     >>> diagram = phase_diagram(density=[0.2], importance=[0.05, 0.5], replicas=8, starts=16)
-    >>> found = loss_tests(diagram)
-    >>> found.within_share.sel(prediction="theory", density=0.2, importance=0.05).item()
-    0.0
-    >>> bool(found.within_p.sel(prediction="optimum", density=0.2, importance=0.05) < 0.01)
+    >>> found = loss_tests(diagram).sel(density=0.2)
+    >>> found.within_share.values.round(2).tolist()
+    [[1.0, 0.0], [1.0, 0.88]]
+    >>> bool((found.within_p.sel(prediction="optimum") < 0.05).all())
     True
     """
     loss: Floats = dataset["trained_loss"].values
