@@ -115,7 +115,7 @@ def _most_likely(known: _Hypotheses, far: Integers, trials: Integers) -> _Sets:
 def _block(known: _Hypotheses, far: Integers, trials: Integers) -> Floats:
     likelihood = far @ known.far + (trials - far) @ known.near
     best = likelihood.argmax(axis=1)
-    profile = likelihood.reshape(-1, *known.shape).max(axis=(2, 3))
+    profile = likelihood.reshape(len(far), len(known.location), -1).max(axis=2)
     likely = profile >= profile.max(axis=1, keepdims=True) - _AS_LIKELY
     end = len(known.location) - 1
     first = np.maximum(likely.argmax(axis=1) - 1, 0)
