@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from superposition import UNIFORM, Anticorrelated, Independent, ValueDistribution
 from superposition.features import FeatureDistribution
 from superposition.numerics import population_loss, population_loss_and_grad
-from superposition.numerics.loss import batch, laws, quadrature
+from superposition.numerics.loss import batch, laws, quadrature, recurrence
 from superposition.numerics.loss.contour import small_couplings
 from superposition.numerics.loss.contour.loss import contour_work, loss_of_output
 from superposition.numerics.loss.contour.merged import merge
@@ -84,10 +84,15 @@ def test_loss_against_rational_arithmetic(
     "features", [Independent(), Independent(VALUES["2u"]), Independent(VALUES["symmetric"])]
 )
 @pytest.mark.parametrize("kind", ["perfect", "pairs"])
+@pytest.mark.parametrize(("noise", "rtol"), [(1e-4, RTOL), (0.03, 1e-3)])
 def test_gradient_against_recurrences(
-    features: FeatureDistribution, kind: str, monkeypatch: pytest.MonkeyPatch
+    noise: float,
+    rtol: float,
+    features: FeatureDistribution,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    W, b = nearly(kind, 6, 1e-4)
+    W, b = nearly(kind, 6, noise)
     density = np.linspace(0.01, 0.5, 6)
     arguments: dict[str, Any] = {
         "density": density, "importance": np.ones(6), "features": features
@@ -97,10 +102,11 @@ def test_gradient_against_recurrences(
     monkeypatch.setattr(laws, "RECURRENCE_FEATURES", 0)
     monkeypatch.setattr(laws, "RECURRENCE_STATES", 0)
     monkeypatch.setattr(small_couplings, "MANY_NODES", 0)
-    merged = population_loss_and_grad(W, b, **arguments)
+    merged = population_loss_and_grad(W, b, rtol=rtol, **arguments)
     assert difference(merged, closed) <= merged.gradient_error + 1e-14
-    assert merged.gradient_error <= 1e-8
+    assert merged.gradient_error <= 10 * rtol
     assert abs(merged.loss - closed.loss) <= merged.error + 1e-14
+    assert merged.error <= rtol * closed.loss
 
 
 @pytest.mark.parametrize("kind", ["perfect", "pairs"])
@@ -149,9 +155,61 @@ def test_points_have_the_moments_of_the_sum(name: str) -> None:
             assert error <= 5 * draws.std() / 1e3 + 1e-12
 
 
+@pytest.mark.parametrize("noise", [1e-3, 1e-2, 0.1])
+def test_bounds_of_merging_hold(noise: float) -> None:
+    """Whatever is merged: against the recurrence, for biases at all distances from the kinks."""
+    n, rng = 7, np.random.default_rng(0)
+    work, scratch = contour_work(Independent(), n), recurrence.workspace(n)
+    merged = 0
+    for _ in range(60):
+        small = noise * rng.choice([-1.0, -0.5, 0.5, 1.0], size=n - 3)
+        couplings = np.array([1.0, -0.7, 0.4 * rng.integers(2), *small])
+        density = rng.choice([0.02, 0.3, 0.9], size=n)
+        kink = rng.choice([0.0, -0.3, -1.0]) - 0.5 * (small @ density[3:])
+        bias = float(kink + noise * rng.uniform(-5, 5))
+        tolerance = float(10.0 ** rng.uniform(-10, -1))
+        exact, gradient, here = np.empty(n), np.zeros(n), np.empty(n)
+        loss, slope = recurrence.loss_of_output(0, couplings, 0.0, bias, density, exact, scratch)
+        law = merge(0, bias, couplings, density, tolerance, tolerance, work.law, work.gates)
+        others = np.where(law.is_merged, 0.0, couplings)
+        for k in range(len(law.shift)):
+            f, df = recurrence.loss_of_output(
+                0, others, 0.0, bias + law.shift[k], density, here, scratch
+            )
+            loss -= law.weight[k] * f
+            slope -= law.weight[k] * df
+            gradient += np.where(law.is_merged, law.share[:, k] * df, law.weight[k] * here)
+        if len(law.shift):
+            merged += 1
+            assert abs(loss) <= law.loss_error + 1e-13 <= tolerance + 1e-13
+            errors = abs(np.append(gradient - exact, slope))
+            assert errors.max() <= law.gradient_error + 1e-13
+    assert merged > 10
+
+
+def test_a_kink_that_only_the_tail_of_the_sum_reaches_counts() -> None:
+    n = 7
+    couplings, density = np.full(n, 0.1), np.full(n, 0.5)
+    couplings[0] = 1.0
+    bias = -0.25 * 0.1 * (n - 1) - 0.21  # the outer points of the sum are 0.2 from its mean
+    work, scratch, here = contour_work(Independent(), n), recurrence.workspace(n), np.empty(n)
+    law = merge(0, bias, couplings, density, 1.0, 1.0, work.law, work.gates)
+    loss, _ = recurrence.loss_of_output(0, couplings, 0.0, bias, density, here, scratch)
+    alone = np.where(law.is_merged, 0.0, couplings)
+    found = [
+        recurrence.loss_of_output(0, alone, 0.0, bias + shift, density, here, scratch)[0]
+        for shift in law.shift
+    ]
+    assert 1e-9 < abs(law.weight @ found - loss) <= law.loss_error
+
+
 def test_what_dropped_couplings_do_to_derivatives_is_bounded() -> None:
-    """A small own coupling has a sharp kink: the derivative there changes with the spread."""
-    couplings, density, b = np.array([0.01, 1e-4, 0.0]), np.array([0.9, 0.5, 0.0]), -2.5e-5
+    """A small own coupling has a sharp kink: the derivative there changes with the spread.
+
+    The kink is where z = 0 with the own feature at 1, and the mean of the other is put there.
+    """
+    couplings, density = np.array([0.01, 1e-4, 0.0]), np.array([0.9, 0.5, 0.0])
+    b = -0.01 - 2.5e-5
     exact = np.empty(3)
     _, slope = quadrature.loss_of_output(0, couplings, 0.99, b, density, exact)
     dropped = 0
