@@ -377,12 +377,13 @@ def _flow_compiled(rows: ModelRows, limits: _Limits, workers: int | None) -> Flo
     out = _empty_trajectories(rows, limits)
 
     def task(part: slice) -> None:
-        _flow_rows(
-            out.x[part], rows.W.shape[1], rows.density[part], rows.importance[part],
-            rows.penalty[part], rows.linear, rows.laws(part), limits.until, limits.target[part],
-            limits.rtol, limits.atol, limits.max_steps, limits.times, out.x_at[part],
-            out.loss_at[part], rows.workspace(), out.ends[part],
-        )  # fmt: skip
+        with np.errstate(over="ignore", invalid="ignore"):  # trial steps may be too long by far
+            _flow_rows(
+                out.x[part], rows.W.shape[1], rows.density[part], rows.importance[part],
+                rows.penalty[part], rows.linear, rows.laws(part), limits.until, limits.target[part],
+                limits.rtol, limits.atol, limits.max_steps, limits.times, out.x_at[part],
+                out.loss_at[part], rows.workspace(), out.ends[part],
+            )  # fmt: skip
 
     in_threads(task, len(out.x), workers)
     out.converged[:] = out.ends[:, 1] <= limits.target

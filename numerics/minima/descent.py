@@ -326,11 +326,12 @@ def _descend_part(rows: _Rows, method: str, max_iterations: int) -> None:
         )  # fmt: skip
         return
     n = rows.W.shape[-1]
-    _descend_rows(
-        rows.W, rows.b, rows.density, rows.importance, rows.penalty, rows.linear,
-        laws_of(rows.features, rows.density, rows.linear), rows.tolerance, max_iterations,
-        workspace(rows.features, n, rows.linear, _RTOL), rows.loss, rows.norm, rows.evaluations,
-    )  # fmt: skip
+    with np.errstate(over="ignore", invalid="ignore"):  # trial steps may be too long by far
+        _descend_rows(
+            rows.W, rows.b, rows.density, rows.importance, rows.penalty, rows.linear,
+            laws_of(rows.features, rows.density, rows.linear), rows.tolerance, max_iterations,
+            workspace(rows.features, n, rows.linear, _RTOL), rows.loss, rows.norm, rows.evaluations,
+        )  # fmt: skip
 
 
 def _descend_all(rows: _Rows, method: str, max_iterations: int, workers: int | None) -> None:

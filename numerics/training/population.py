@@ -410,12 +410,13 @@ def _train_all(
     )
 
     def task(part: slice) -> None:
-        _train_rows(
-            x[part], m, rows.density[part], rows.importance[part], rows.penalty[part], rows.linear,
-            rows.laws(part), _RULES[protocol.optimizer], constants, reduction, rates, target[part],
-            patience, progress, recorded_steps, loss_history[part], x_history[part],
-            rows.workspace(), loss[part], norm[part], stopped_at[part],
-        )  # fmt: skip
+        with np.errstate(over="ignore", invalid="ignore"):  # where models diverge
+            _train_rows(
+                x[part], m, rows.density[part], rows.importance[part], rows.penalty[part],
+                rows.linear, rows.laws(part), _RULES[protocol.optimizer], constants, reduction,
+                rates, target[part], patience, progress, recorded_steps, loss_history[part],
+                x_history[part], rows.workspace(), loss[part], norm[part], stopped_at[part],
+            )  # fmt: skip
 
     in_threads(task, count, workers)
     shape, kept = rows.shape, x_history.shape[1]

@@ -194,6 +194,17 @@ def test_divergence_is_told() -> None:
     assert not tame.diverged.any()
 
 
+def test_divergence_of_many_features_is_no_warning() -> None:
+    """Losses of more than seven features call Python, whose overflows would warn."""
+    start = np.full((2, 1, 8), 0.1), np.zeros((2, 8))
+    start[0][0] = 1e160
+    result = train_on_population(
+        8, 1, density=0.3, importance=np.ones(8), protocol=replace(PLAIN, steps=1), replicas=2,
+        initial=start,
+    )  # fmt: skip
+    assert result.diverged.tolist() == [True, False]
+
+
 def test_weights_decay_and_coast_where_the_gradient_vanishes() -> None:
     """Without a tolerance nothing ends early; the oracle is the recursion, solved by hand.
 
