@@ -123,7 +123,9 @@ def _moments_around(
     gates: GateTable, out: Floats,
 ) -> None:  # fmt: skip
     """Do what `_moments_of_gate` does, for D_q − mean."""
-    raw, powers = np.empty_like(out), (-mean) ** np.arange(out.shape[0])
+    raw, powers = np.empty_like(out), np.empty_like(out)
+    for l in range(len(powers)):
+        powers[l] = (-mean) ** l
     _moments_of_gate(q, weighted, couplings, density, law, gates, raw)
     _moments_of_sum(raw, powers, out)
 
