@@ -245,3 +245,12 @@ def test_unequal_importance_selects_opposite_signs() -> None:
 def test_small_starts_have_a_density(density: Any) -> None:
     with pytest.raises(ValueError, match=r"density must be in \(0, 1\), got"):
         critical_angle(density)
+
+
+def test_the_smallest_starts_leave_the_saddle_beside_which_they_begin() -> None:
+    """What the scale decides is when they leave, not whither: the limit of small starts."""
+    model: dict[str, Any] = {"density": 0.3, "importance": [1, 1], "starts": 24}
+    small, tiny = (basin_ends(2, 1, **model, scale=scale) for scale in (1e-5, 1e-12))
+    assert tiny.settled.all()
+    assert (tiny.kind == "minimum").all()
+    np.testing.assert_array_equal(basin_of(tiny.W, tiny.b), basin_of(small.W, small.b))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from superposition.numerics import global_minimum, population_loss
 from superposition.numerics.minima.certified import CertifiedMinimum, Minimizers, certified_minimum
 from superposition.numerics.minima.certified.cores import Core
 from superposition.numerics.minima.certified.minimum import _distinct
+from superposition.numerics.minima.certified.region import search_region
 from superposition.theory import expected_loss
 
 Losses = Callable[..., list[Fraction]]
@@ -195,6 +197,31 @@ def test_nothing_is_lost_where_one_feature_does_not_count(density: Any, importan
     assert found.certified
     loss = population_loss(found.W, found.b, density=density, importance=importance)
     assert float(loss) == 0.0
+
+
+def test_a_first_weight_of_zero_has_both_signs_in_the_search_region() -> None:
+    """The feature of the larger I s is dropped: x of density 1 is the cheaper one to replace."""
+    found = certified_minimum(density=[1.0, 0.5], importance=[1, 1.99])
+    assert found.certified
+    assert found.unique
+    assert found.minimizers[0].lengths[:, 0].max() < 1e-3
+    assert found.upper == pytest.approx(1 / 12, rel=1e-6)
+
+
+@pytest.mark.parametrize(("density", "relative"), [(0.05, 1.0), (0.5, 0.3), (1.0, 1.0)])
+def test_biases_outside_of_the_region_kill_an_output_or_keep_it_above_one(
+    density: float, relative: float
+) -> None:
+    """The oracle is the preactivation at the vertices of the inputs, where its extremes are."""
+    importance, densities = np.array([1.0, relative]), np.full(2, density)
+    loss = float((importance * (density / 3 - density**2 / 4)).min()) * (1 - 1e-9)
+    region = search_region(importance, densities, loss)
+    vertices = np.array(list(product((0.0, 1.0), repeat=2)))
+    for W in product(*region[:2]):
+        preactivation = vertices @ np.outer(W, W)
+        for i in range(2):
+            assert region[2 + i, 0] <= -preactivation[:, i].max()  # below, the output is dead
+            assert region[2 + i, 1] >= 1 - preactivation[:, i].min()  # above, it is at least 1
 
 
 def test_boxes_that_overlap_hold_two_minimizers_unless_a_core_says_otherwise() -> None:

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from superposition import Correlated
+from superposition import CoActive, Correlated
 from superposition.numerics import Protocol, train
 from superposition.numerics.training.fused_training import advance_models
 from superposition.numerics.training.protocols import Plateau
@@ -204,6 +205,8 @@ def test_a_finished_checkpoint_is_the_result(tmp_path: Path, engine: str) -> Non
         ({"record_weights": 7}, "recorded weights is"),
         ({"initial": ([[1, 1]], [0, 0])}, "initial is"),
         ({"model_index": [3, 4]}, "model_index is"),
+        ({"features": CoActive()}, "features is"),
+        ({"dtype": torch.float64}, "dtype is torch.float32 there and torch.float64 now"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
