@@ -59,7 +59,26 @@ def test_location_is_that_of_maximum_likelihood() -> None:
     best = minimize(cost, [4.0, 0.0, 0.2], method="Nelder-Mead", options={"maxiter": 2000})
     found = fit_transition(POSITIONS, far, 400)
     assert found.location == pytest.approx(best.x[0], abs=0.1)
+    assert abs(np.log(found.width) - best.x[1]) < np.log(1.33)  # one value of τ to the next
     assert found.low < 4.3 < found.high
+
+
+def test_ends_of_an_interval_are_equally_far_for_symmetric_data() -> None:
+    share = 1 / (1 + np.exp(4.5 - POSITIONS))
+    found = fit_transition(
+        POSITIONS, np.rint(200 * share).astype(int), 200, level=0.5, resamples=400
+    )
+    assert found.location == pytest.approx(4.5, abs=0.05)
+    assert found.location - found.low == pytest.approx(found.high - found.location, rel=0.35)
+
+
+def test_simulated_counts_follow_the_model() -> None:
+    """p(μ + τ) = 0.01 + (0.99 − λ)/(1 + 1/e), within five standard errors."""
+    drawn = simulated_counts(
+        [0.0, 1.0, 2.0], location=np.full(4000, 0.5), width=0.5, stay_behind=0.2, trials=5, seed=9
+    )
+    p = 0.01 + 0.79 / (1 + np.exp(-1.0))
+    assert drawn[:, 1].mean() / 5 == pytest.approx(p, abs=5 * np.sqrt(p * (1 - p) / 20_000))
 
 
 def test_models_that_stay_behind_do_not_move_the_location() -> None:

@@ -33,8 +33,9 @@ Integers = NDArray[np.int64]
 
 ACCIDENTS: Final = 0.01
 _PER_GAP = 10  # values of μ between two positions
-_WIDTHS = 12
-_NARROWEST = 0.005  # of the least gap; positions cannot tell such a transition from a step
+_WIDTHS = 13
+_STEPS: Final = np.array([0.005, 0.05])  # widths over the least gap that are all but a step
+_RESOLVED = 0.15  # the same; from here on positions tell widths apart
 _LAPSES: Final = np.array([ACCIDENTS, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5])
 _AS_LIKELY = 0.1  # in log likelihood; the grid is not finer
 _CELLS = 4_000_000  # data sets times hypotheses that are held at once
@@ -98,7 +99,8 @@ def _hypotheses(x: Floats) -> _Hypotheses:
     gaps = np.diff(x)
     inner = [np.linspace(a, z, _PER_GAP, endpoint=False) for a, z in pairwise(x)]
     location = np.concatenate([*inner, x[-1:]])
-    width = np.geomspace(_NARROWEST * gaps.min(), 0.5 * np.ptp(x), _WIDTHS)
+    resolved = np.geomspace(_RESOLVED * gaps.min(), 0.5 * np.ptp(x), _WIDTHS)
+    width = np.concatenate([_STEPS * gaps.min(), resolved])
     p = far_share(x, location[:, None, None, None], width[:, None, None], _LAPSES[:, None])
     rows = p.reshape(-1, len(x)).T
     return _Hypotheses(location, width, np.log(rows), np.log1p(-rows))
