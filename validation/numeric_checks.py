@@ -24,7 +24,9 @@ from ..numerics import (
     train,
     training_batch,
 )
+from ..theory import feature_dimensionality
 from .check import Check
+from .statistics import exact_boundary, feature_accuracy
 
 Floats = NDArray[np.float64]
 
@@ -245,6 +247,33 @@ def _training(rng: np.random.Generator) -> Iterator[Check]:
     )
 
 
+def _statistics(rng: np.random.Generator) -> Iterator[Check]:
+    W = rng.normal(size=(3, 8))
+    accuracy = feature_accuracy(W, np.zeros(8), density=0.3, activation="linear")
+    yield Check(
+        "feature-accuracy",
+        "the squared correlation of x_i with its linear reconstruction is the dimensionality D_i",
+        "derivation",
+        "the definition of D_i, a random (8, 3) model",
+        float(abs(accuracy.correlation - np.array(feature_dimensionality(W), dtype=float)).max()),
+        1e-9,  # a difference of two losses
+    )
+    density = 0.5
+    ratio = float(exact_boundary(density, (0.3, 0.7)))
+    ends = descend(
+        np.array([[[1.0, 0.0]], [[0.9, -0.9]]]), np.full((2, 2), 0.1), density=density,
+        importance=[1.0, ratio], method="bfgs",
+    )  # fmt: skip
+    yield Check(
+        "exact-boundary",
+        f"at s = {density} and r = {ratio:.10f} dedicated feature and pair have one loss",
+        "definition of a boundary",
+        "descent from both, and a search for the root",
+        float(abs(ends.loss[0] / ends.loss[1] - 1)),
+        1e-9,
+    )
+
+
 NUMERIC_GROUPS: tuple[Callable[[np.random.Generator], Iterator[Check]], ...] = (
     _derivatives,
     _many_features,
@@ -253,4 +282,5 @@ NUMERIC_GROUPS: tuple[Callable[[np.random.Generator], Iterator[Check]], ...] = (
     _cells,
     _flow,
     _training,
+    _statistics,
 )
