@@ -33,6 +33,7 @@ from superposition.validation.plots import boundaries_of, cell_edges
 from superposition.validation.report import (
     ForeignFileError,
     agreement_tables,
+    gap_table,
     landscape,
     report_html,
     write_report,
@@ -450,6 +451,23 @@ def test_tables_hold_the_agreement(dataset: xr.Dataset, page: str) -> None:
         expected = [float(compared[name].sel(pair=pair)) for name in names]
         np.testing.assert_allclose(shown, expected, atol=5e-4)
     assert len({float(compared[name].sel(pair="theory-optimum")) for name in names}) == 3
+
+
+def test_gaps_are_summed_up_by_order(dataset: xr.Dataset) -> None:
+    """Sorting by hand: of twelve gaps, two in the middle, the largest, and 90 % of the way."""
+    some = dataset.copy(deep=True)
+    some["optimum_loss"][:] = 1.0
+    some["approximation_gap"][:] = np.arange(1, 13).reshape(3, 4)[:, ::-1] / 100
+    _, row = gap_table(some).html.split("<tbody>")[1].split("</tr>")[0].split("</th>")
+    assert re.findall(r">([0-9.]+) %<", row) == ["6.50", "10.9", "12.0"]
+
+
+def test_the_point_shown_first_is_where_the_closed_forms_miss_most(
+    page: str, dataset: xr.Dataset
+) -> None:
+    i, j = Reader(page).script("settings")["first_point"]
+    missed = dataset["approximation_gap"] / dataset["optimum_loss"]
+    assert float(missed[i, j]) == float(missed.max()) > 0
 
 
 def test_data_that_do_not_fit_are_left_out_by_name(dataset: xr.Dataset) -> None:
