@@ -42,7 +42,7 @@ MAX_NODES = 2**18
 """Nodes of one output; where more would be needed, the error bound says what these leave."""
 
 _STEP = 1.6  # between the entries of the table of Λ
-_UP, _DOWN = 48, 36  # entries above and below the first
+_UP, _DOWN = 48, 64  # entries above and below the first; 1.6^64 is about 10^13
 _BEYOND = 3  # entries where rounding is too large already, for the bound on the spacing
 _BELOW = 5  # entries below the lowest line that is considered
 _CANDIDATES = 3

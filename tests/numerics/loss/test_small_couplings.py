@@ -15,7 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from superposition import UNIFORM, Anticorrelated, Independent, ValueDistribution
+from superposition import UNIFORM, Anticorrelated, CoActive, Independent, ValueDistribution
 from superposition.features import FeatureDistribution
 from superposition.numerics import population_loss, population_loss_and_grad
 from superposition.numerics.loss import batch, laws, quadrature, recurrence
@@ -121,6 +121,18 @@ def test_tolerances_are_reached_at_what_training_finds(kind: str) -> None:
     less = population_loss_and_grad(clean, b, density=0.05, importance=np.ones(12))
     change = ((W - clean) * (at.dW + less.dW) / 2).sum()
     assert at.loss - less.loss == pytest.approx(change, abs=1e-3 * abs(change))
+
+
+@pytest.mark.usefixtures("only_sums")
+@pytest.mark.parametrize("noise", [1e-8, 1e-10])
+def test_small_couplings_that_cannot_be_merged(noise: float, exact_losses: Losses) -> None:
+    """Features that are on together: rtol is missed, by a bound that is of use all the same."""
+    W, b = nearly("perfect", 3, noise)
+    features = CoActive(VALUES["2u"])
+    at = population_loss_and_grad(W, b - 0.2, density=1.0, importance=np.ones(3), features=features)
+    exact = sum(exact_losses(W, b - 0.2, 1.0, "relu", features), Fraction(0))
+    assert abs(Fraction(float(at.loss)) - exact) <= Fraction(float(at.error))
+    assert at.error < 1e-4 * exact
 
 
 @pytest.mark.usefixtures("only_sums")
