@@ -17,7 +17,7 @@ import numpy as np
 from memory import peak_megabytes
 from plain_loop import print_table
 
-from superposition.validation.exact_diagram import check_points, exact_phase_diagram
+from superposition.validation.exact.diagram import check_points, exact_phase_diagram
 
 STARTS = 32
 

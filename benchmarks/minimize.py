@@ -26,7 +26,10 @@ from plain_loop import PlainLoop, print_table
 from scipy import optimize
 
 from superposition.numerics import Descent, descend, population_loss_and_grad, random_starts
-from superposition.validation.sweep import DEFAULT_REPLICAS as REPLICAS, DEFAULT_STARTS as STARTS
+from superposition.validation.sweeps.run import (
+    DEFAULT_REPLICAS as REPLICAS,
+    DEFAULT_STARTS as STARTS,
+)
 
 Floats = NDArray[np.float64]
 

@@ -243,7 +243,7 @@ def test_status_of_a_phase_diagram(
 
     assert status()[0] == 2
     assert "no dataset in" in status()[2]
-    plan = sys.modules["superposition.validation.sweep"]
+    plan = sys.modules["superposition.validation.sweeps.run"]
     compute = vars(plan)["compute_chunk"]
     computed: list[Any] = []
 

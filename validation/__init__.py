@@ -1,19 +1,27 @@
 """Theory against exact optimum against trained models: datasets, agreement, figures."""
 
-from .agreement import agreement, phases_of, summarize
-from .attribution import Rung, attribution, ladder, load_maps, picture, readings_table, shares
-from .attribution_figure import plot_attribution
-from .check import Check
-from .checks import verify
-from .configuration import PhaseDiagramConfiguration
-from .exact_diagram import SpotCheck, exact_phase_diagram, spot_check
+from .checks.check import Check
+from .checks.verification import verify
+from .comparison.agreement import agreement, phases_of, summarize
+from .comparison.attribution import (
+    Rung,
+    attribution,
+    ladder,
+    load_maps,
+    picture,
+    readings_table,
+    shares,
+)
+from .comparison.attribution_figure import plot_attribution
+from .comparison.plots import draw_boundaries, plot_phase_diagram
+from .exact.diagram import SpotCheck, exact_phase_diagram, spot_check
 from .phases import classify, flip_columns, phase_names
-from .plots import draw_boundaries, plot_phase_diagram
 from .readings import CLASSES, READINGS, judge
-from .storage import OtherConfigurationError, SweepStatus, load_dataset, sweep_status
-from .sweep import phase_diagram, sweep
-from .sweep_axes import SweepConfiguration
-from .sweep_dataset import select_diagram
+from .sweeps.axes import SweepConfiguration
+from .sweeps.configuration import PhaseDiagramConfiguration
+from .sweeps.dataset import select_diagram
+from .sweeps.run import phase_diagram, sweep
+from .sweeps.storage import OtherConfigurationError, SweepStatus, load_dataset, sweep_status
 
 __all__ = [
     "CLASSES",

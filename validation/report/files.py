@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from ..storage import load_dataset
+from ..sweeps.storage import load_dataset
 from .landscape import DEFAULT_STARTS
 from .page import GENERATOR, report_html
 

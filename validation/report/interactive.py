@@ -11,8 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ...theory import PhaseBoundary
-from ..agreement import phases_of
-from ..plots import boundary_curve, cell_edges, is_geometric, phase_colors
+from ..comparison.agreement import phases_of
+from ..comparison.plots import boundary_curve, cell_edges, is_geometric, phase_colors
 from .panels import FLOOR, Kind, Panel
 
 __all__ = ["figure_of"]

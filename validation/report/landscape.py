@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ...features import FeatureDistribution, GateKind
 from ...numerics import Descent, Minimum, descend, population_loss, random_starts
 from ...numerics.minima.multistart import distinct_minima
-from ..configuration import features_of, settings_of
 from ..phases import classify
+from ..sweeps.configuration import features_of, settings_of
 
 __all__ = ["DEFAULT_STARTS", "landscape", "pair_probability"]
 

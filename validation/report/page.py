@@ -17,9 +17,9 @@ from plotly.offline import get_plotlyjs
 from ... import __version__
 from ...features import Independent
 from ...theory import PhaseBoundary, candidates
-from ..agreement import agreement, phases_of, relative_gaps
-from ..configuration import features_of, settings_of
-from ..plots import boundaries_of, phase_colors
+from ..comparison.agreement import agreement, phases_of, relative_gaps
+from ..comparison.plots import boundaries_of, phase_colors
+from ..sweeps.configuration import features_of, settings_of
 from .interactive import figure_of
 from .landscape import DEFAULT_STARTS, landscape, pair_probability
 from .panels import Kind, Panel, panels, phases_shown

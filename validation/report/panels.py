@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ..agreement import phases_of, relative_gaps
+from ..comparison.agreement import phases_of, relative_gaps
 
 __all__ = ["Kind", "Panel", "panels", "phases_shown"]
 

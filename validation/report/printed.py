@@ -13,8 +13,8 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm
 from matplotlib.figure import Figure
 
 from ...theory import PhaseBoundary
-from ..agreement import phases_of
-from ..plots import draw_boundaries, phase_colors, prepare_axes
+from ..comparison.agreement import phases_of
+from ..comparison.plots import draw_boundaries, phase_colors, prepare_axes
 from .panels import FLOOR, Kind, Panel
 
 __all__ = ["picture_of"]

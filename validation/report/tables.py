@@ -14,9 +14,9 @@ import numpy as np
 import xarray as xr
 
 from ...theory import candidates, triple_points
-from ..agreement import GAP_LABELS, agreement, phases_of, relative_gaps
-from ..configuration import features_of, settings_of
-from ..plots import boundaries_of, exact_penalty
+from ..comparison.agreement import GAP_LABELS, agreement, phases_of, relative_gaps
+from ..comparison.plots import boundaries_of, exact_penalty
+from ..sweeps.configuration import features_of, settings_of
 from .formulas import biases, boundary_range, formula
 
 __all__ = [

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...numerics import descend, random_starts
 from ...theory import Configuration, candidates, phase_boundary, s
-from ..agreement import phases_of
+from ..comparison.agreement import phases_of
 from ..phases import classify, phase_names
 from .transition import fit_transition
 

@@ -60,7 +60,7 @@ def explain(
     """
     import numpy as np
 
-    from ..validation.attribution import attribution, ladder, shares
+    from ..validation.comparison.attribution import attribution, ladder, shares
 
     maps = attribution(
         activation=activation,
@@ -93,8 +93,8 @@ def explain(
 
 
 def _draw(maps: xr.Dataset, out: Path) -> list[Path]:
-    from ..validation.attribution import FILE_NAME
-    from ..validation.attribution_figure import plot_attribution
+    from ..validation.comparison.attribution import FILE_NAME
+    from ..validation.comparison.attribution_figure import plot_attribution
 
     figure = plot_attribution(maps)
     files = [out / f"{FIGURE_NAME}.{suffix}" for suffix in _FORMATS]

@@ -182,7 +182,7 @@ def _show_status(folder: Path, as_json: bool) -> None:
 
 def _refuse_to_overwrite(out: Path) -> None:
     """Raise if a file that is to be written is there without the dataset that it belongs to."""
-    from ..validation.storage import DATASET_NAME
+    from ..validation.sweeps.storage import DATASET_NAME
 
     if not (out / DATASET_NAME).exists():
         for name in _RESULT_FILES:
@@ -197,7 +197,7 @@ def _write_results(out: Path, dataset: xr.Dataset, summary: str) -> list[Path]:
     import matplotlib as mpl
 
     from ..validation import plot_phase_diagram
-    from ..validation.storage import DATASET_NAME
+    from ..validation.sweeps.storage import DATASET_NAME
 
     written = [out / DATASET_NAME, out / SUMMARY_NAME]
     written[1].write_text(summary, encoding="utf-8")

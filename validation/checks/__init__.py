@@ -1,0 +1,1 @@
+"""Statements with the evidence for and against them."""

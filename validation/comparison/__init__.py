@@ -1,0 +1,1 @@
+"""How far maps agree, why they differ, and their figures."""

@@ -1,0 +1,1 @@
+"""The exact diagram at high resolution, and its boundaries."""

@@ -1,0 +1,1 @@
+"""Sweeps: theory, optimum and training over grids, kept chunk by chunk."""
