@@ -53,6 +53,9 @@ class PhaseBoundary:
         """The boundary as an equation, such as Eq(r, 2*s/(4 − 5*s))."""
         return sympy.Eq(self.solve_for, self.solution)
 
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {sympy.latex(self.equation)}$"
+
     @property
     def density_range(self) -> sympy.Set:
         """The densities of the boundary's points."""

@@ -86,6 +86,22 @@ class GlobalMinimum:
         """Norm of the exact gradient at the lowest minimum."""
         return self.minima[0].gradient_norm
 
+    def _repr_html_(self) -> str:
+        """Return a table of the minima, for notebooks."""
+        rows = "".join(
+            f"<tr><td>{minimum.loss:.9g}</td><td>{minimum.count / self.starts:.1%}</td>"
+            f"<td>{minimum.kind or ''}</td><td><pre>{_on_page(minimum.W)}</pre></td>"
+            f"<td><pre>{_on_page(minimum.b)}</pre></td></tr>"
+            for minimum in self.minima
+        )
+        heads = "".join(f"<th>{head}</th>" for head in ("loss", "starts", "kind", "W", "b"))
+        left = f"{self.unconverged} of {self.starts} starts did not converge"
+        return f"<table><caption>{left}</caption><tr>{heads}</tr>{rows}</table>"
+
+
+def _on_page(values: Floats) -> str:
+    return np.array2string(values, precision=4, suppress_small=True)
+
 
 def random_starts(
     n_features: int, n_hidden: int, count: int, seed: int = 0

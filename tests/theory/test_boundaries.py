@@ -233,3 +233,8 @@ def test_boundaries_of_other_distributions(
     assert dropped == pytest.approx(pair, rel=1e-12)
     (point,) = triple_points(candidates(2, 1), features=features)
     assert (point.r, point.s) == (1, sympy.Rational(9, 20))
+
+
+def test_notebooks_show_the_equation() -> None:
+    (boundary, *_) = boundaries(candidates(2, 1))
+    assert boundary._repr_latex_() == rf"$\displaystyle {sympy.latex(boundary.equation)}$"

@@ -116,6 +116,30 @@ def _many_features(rng: np.random.Generator) -> Iterator[Check]:
     )
 
 
+def _small_couplings(rng: np.random.Generator) -> Iterator[Check]:
+    """Compare digons with noise, which training ends in, with closed forms and their own bound."""
+    deviation = 0.0
+    for n in (6, 12):
+        W = np.zeros((n // 2, n))
+        W[np.arange(n) // 2, np.arange(n)] = 0.95 * (-1.0) ** np.arange(n)
+        W += 1e-6 * rng.normal(size=W.shape)
+        b = 0.05 + 0.01 * rng.normal(size=n)
+        model: dict[str, Any] = {"density": 0.2, "importance": np.ones(n)}
+        found = population_loss_and_grad(W, b, **model)
+        deviation = max(deviation, float(found.error / found.loss))
+        half = population_loss(W, b, density=0.2, importance=np.arange(n) % 2)
+        other = population_loss(W, b, density=0.2, importance=(np.arange(n) + 1) % 2)
+        deviation = max(deviation, float(abs((half + other) / found.loss - 1)))
+    yield Check(
+        "small-couplings",
+        "noise of 1e-6 on digons costs no accuracy: the bound is kept, and losses of outputs add up",
+        "definition of rtol",
+        "the bound that is returned, and the outputs in two halves, n = 6 and 12",
+        deviation,
+        1e-9,
+    )
+
+
 def _turn(rng: np.random.Generator) -> Iterator[Check]:
     """Where the second column is zero, only the biases turn it."""
     W, b = rng.normal(size=(_MODELS, 1, 2)), 0.3 * rng.normal(size=(_MODELS, 2))
@@ -277,6 +301,7 @@ def _statistics(rng: np.random.Generator) -> Iterator[Check]:
 NUMERIC_GROUPS: tuple[Callable[[np.random.Generator], Iterator[Check]], ...] = (
     _derivatives,
     _many_features,
+    _small_couplings,
     _turn,
     _certified,
     _cells,

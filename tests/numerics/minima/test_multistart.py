@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -487,3 +488,15 @@ def test_triangle_and_digon_cross_once() -> None:
     assert optimize.brentq(difference, 0.42, 0.56) == pytest.approx(0.52184, abs=1e-5)
     signs = [np.sign(difference(s)) for s in (0.05, 0.2, 0.35, 0.5, 0.55, 0.6, 0.7)]
     assert signs == [1, 1, 1, 1, -1, -1, -1]
+
+
+def test_notebooks_show_a_table_of_the_minima() -> None:
+    found = global_minimum(2, 1, density=0.3, importance=[1, 0.8], starts=32, certify=True)
+    html = found._repr_html_()
+    rows = ElementTree.fromstring(html).findall("tr")[1:]
+    assert len(rows) == len(found.minima)
+    for row, minimum in zip(rows, found.minima, strict=True):
+        cells = [cell.text for cell in row.findall("td")]
+        assert cells[:3] == [
+            f"{minimum.loss:.9g}", f"{minimum.count / 32:.1%}", minimum.kind
+        ]  # fmt: skip
