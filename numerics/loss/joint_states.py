@@ -16,7 +16,7 @@ from .value_states import ValueStates, value_states
 __all__ = ["MAX_STATES", "JointStates", "joint_states", "set_probabilities", "state_count"]
 
 MAX_STATES = 3**10
-"""Joint states of ten independent features with uniform values."""
+"""Of the recurrence: those of ten independent features with uniform values."""
 
 Integers = NDArray[np.int32]
 
@@ -117,9 +117,9 @@ def joint_states(features: FeatureDistribution, n_features: int) -> JointStates:
     count = state_count(features, n_features)
     if count > MAX_STATES:
         raise ValueError(
-            f"the exact ReLU loss is available for up to {MAX_STATES} joint states of the "
-            f"features, but {features!r} has more for n_features = {n_features}; use fewer "
-            f"features, a value density of lower degree, exclusive sets, or activation='linear'"
+            f"the recurrence takes up to {MAX_STATES} joint states of the features, but "
+            f"{features!r} has more for n_features = {n_features}; `population_loss` sums over "
+            f"nodes then, for any number of features"
         )
     values = value_states(features.values)
     codes = len(values.weight)

@@ -246,7 +246,8 @@ def attribution(
 
     Examples
     --------
-    >>> short = replace(PROTOCOLS["roe2023"], steps=200)
+    >>> from superposition.validation import attribution
+    >>> short = "roe2023,steps=200"
     >>> maps = attribution(density=[0.1, 0.9], importance=[0.5, 2], protocol=short, replicas=2)
     >>> maps.trained.dims
     ('inputs', 'noise', 'mask', 'reading', 'density', 'importance')

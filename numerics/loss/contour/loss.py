@@ -136,14 +136,22 @@ def _range(output: int, bias: float, symmetric: bool, work: OutputWork) -> tuple
 
 
 @borrowing
+def _numbers(n_active: int) -> tuple[int, int]:
+    """Return 1 and 2 as no literals: for each of these numba would compile all callees anew."""
+    zero = 0 * n_active
+    return zero + 1, zero + 2
+
+
+@borrowing
 def _best_line(
     output: int, bias: float, n_active: int, smooth: float, tolerance: float,
     gradient_tolerance: float, contour: ContourWork,
 ) -> tuple[Line, int]:  # fmt: skip
     """Choose a line, and with how many other features on states are kept apart from it."""
     law, gates, work = contour.law, contour.gates, contour.output
+    one, two = _numbers(n_active)
     line = choose_line(
-        output, bias, n_active, 1, smooth, tolerance, gradient_tolerance, law, gates, work
+        output, bias, n_active, one, smooth, tolerance, gradient_tolerance, law, gates, work
     )
     if not (gates.plain and law.uniform) or n_active < 3:
         return line, 1
@@ -153,7 +161,7 @@ def _best_line(
     if line.nodes < _PAIR_COST * n_active + _PLAN_COST:
         return line, 1
     apart = choose_line(
-        output, bias, n_active, 2, smooth, tolerance, gradient_tolerance, law, gates, work
+        output, bias, n_active, two, smooth, tolerance, gradient_tolerance, law, gates, work
     )
     if line.nodes < 1.4 * apart.nodes + _PAIR_COST * n_active:
         return line, 1
@@ -206,7 +214,8 @@ def begin_output(
     )  # fmt: skip
     gradient[:] = 0.0
     log_scale = tilt(0.0, output, bias, n_active, law, gates, work)
-    beyond = state_sums(output, n_active, 1, gates, work)
+    one, two = _numbers(n_active)
+    beyond = state_sums(output, n_active, one, gates, work)
     lowest, highest = _range(output, bias, law.symmetric, work)
     negative, apart = lowest >= 0.0, 1
     line = Line(1.0, 1.0, 0, 0.0, 0.0)
@@ -232,7 +241,7 @@ def begin_output(
         slope += pairs_slope
         rounding += 16.0 * EPSILON * abs(pairs) + lost
         tilt(0.0, output, bias, n_active, law, gates, work)
-        beyond = state_sums(output, n_active, 2, gates, work)
+        beyond = state_sums(output, n_active, two, gates, work)
     if negative:
         smooth, smooth_slope = linear_average(output, e, bias, n_active, law, gates, work, gradient)
         value += smooth
