@@ -319,7 +319,7 @@ def train_on_population(
     ------
     ValueError
         If a shape does not fit, a value is out of range, densities do not belong to `features`, a
-        name is unknown, or the exact ReLU loss is not available.
+        name is unknown.
 
     Examples
     --------
