@@ -318,8 +318,8 @@ def train_on_population(
     Raises
     ------
     ValueError
-        If a shape does not fit, a value is out of range, densities do not belong to `features`, a
-        name is unknown.
+        If a shape does not fit, a value is out of range, densities do not belong to `features`, or
+        a name is unknown.
 
     Examples
     --------
