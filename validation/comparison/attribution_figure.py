@@ -17,11 +17,11 @@ from ..readings import CLASSES
 from .attribution import picture, shares
 from .plots import cell_edges, is_geometric
 
-__all__ = ["plot_attribution"]
+__all__ = ["CAUSES", "plot_attribution"]
 
 # Orange, violet and white, as in the replication; told apart with any form of color blindness.
 _COLORS: Final = ("#E69F00", "#5D3A9B", "#FFFFFF")
-_WORDS: Final = {
+CAUSES: Final = {
     "theory": "closed forms",
     "training": "minima and steps",
     "reading": "reading rule",
@@ -51,7 +51,7 @@ def _draw_map(ax: Axes, maps: xr.Dataset, codes: NDArray[np.int8], title: str) -
 
 def _draw_shares(ax: Axes, maps: xr.Dataset) -> None:
     found = shares(maps)
-    names = [_WORDS[name] for name in found]
+    names = [CAUSES[name] for name in found]
     ax.barh(names, [100 * value for value in found.values()], color="#0072B2")
     ax.axvline(0, color="black", linewidth=0.8)
     ax.invert_yaxis()

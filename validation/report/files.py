@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from ..comparison.attribution import FILE_NAME as ATTRIBUTION_NAME, load_maps
 from ..sweeps.storage import load_dataset
 from .landscape import DEFAULT_STARTS
 from .page import GENERATOR, report_html
@@ -40,7 +41,8 @@ def write_report(
     Parameters
     ----------
     folder : path
-        As ``superposition phase-diagram --out`` or `phase_diagram` with `out` leaves it.
+        As ``superposition phase-diagram --out`` or `phase_diagram` with `out` leaves it. Where
+        ``superposition explain --out`` has written its maps there too, they are part of the page.
     out : path, optional
         File to write; ``report.html`` in the folder by default. An earlier report is replaced, as a
         whole or not at all.
@@ -61,7 +63,9 @@ def write_report(
     dataset = load_dataset(folder)
     path = Path(folder) / REPORT_NAME if out is None else Path(out)
     _refuse_foreign(path)
-    page = report_html(dataset, starts=starts).encode("utf-8")
+    explained = Path(folder) / ATTRIBUTION_NAME
+    maps = load_maps(explained) if explained.exists() else None
+    page = report_html(dataset, starts=starts, maps=maps).encode("utf-8")
     _refuse_foreign(path)  # it may have appeared meanwhile
     _replace(path, page)
     return path

@@ -20,6 +20,7 @@ from ...theory import PhaseBoundary, candidates
 from ..comparison.agreement import agreement, phases_of, relative_gaps
 from ..comparison.plots import boundaries_of, phase_colors
 from ..sweeps.configuration import features_of, settings_of
+from .causes import causes_section
 from .interactive import figure_of
 from .landscape import DEFAULT_STARTS, landscape, pair_probability
 from .panels import Kind, Panel, panels, phases_shown
@@ -47,7 +48,9 @@ _NEEDED = (
 _SCRIPTS = ("loss.js", "data.js", "page.js")
 
 
-def report_html(dataset: xr.Dataset, *, starts: int = DEFAULT_STARTS) -> str:
+def report_html(
+    dataset: xr.Dataset, *, starts: int = DEFAULT_STARTS, maps: xr.Dataset | None = None
+) -> str:
     """Return the report of a phase diagram as the text of an HTML page.
 
     The page holds everything that it shows: figures, tables, formulas, the dataset, and the
@@ -61,6 +64,8 @@ def report_html(dataset: xr.Dataset, *, starts: int = DEFAULT_STARTS) -> str:
         As `phase_diagram` returns it.
     starts : int
         Random starts per point of the search for further local minima; see `landscape`.
+    maps : xarray.Dataset, optional
+        As `attribution` returns them; the page then says why trained maps differ from the theory.
 
     Raises
     ------
@@ -80,6 +85,7 @@ def report_html(dataset: xr.Dataset, *, starts: int = DEFAULT_STARTS) -> str:
         [
             *_introduction(dataset),
             *_explorer(dataset, shown, lines),
+            *([] if maps is None else causes_section(maps)),
             *_tables(dataset),
             *_sources(dataset, held, left_out),
             _data_script("dataset", encode(held)),

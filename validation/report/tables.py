@@ -25,6 +25,7 @@ __all__ = [
     "closed_forms",
     "configuration_table",
     "gap_table",
+    "html_table",
     "version_table",
 ]
 
@@ -58,7 +59,7 @@ class Fragment:
         return f'<div class="superposition">{_NOTEBOOK_STYLE}{self.html}</div>'
 
 
-def _table(
+def html_table(
     caption: str, headers: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1
 ) -> str:
     """Return a table; headers and cells are HTML, the caption is text.
@@ -98,7 +99,7 @@ def agreement_tables(dataset: xr.Dataset, compared: xr.Dataset | None = None) ->
     """
     compared = agreement(dataset) if compared is None else compared
     names = phases_of(dataset)
-    shares = _table(
+    shares = html_table(
         "Agreement of phases, with 95 % intervals over the replicas",
         ("maps", "all points", "away from boundaries", "Cohen’s κ"),
         (
@@ -127,7 +128,7 @@ def _interval(compared: xr.Dataset, name: str, **place: Any) -> str:
 
 def _confusion(counts: Any, names: Sequence[str], pair: str) -> str:
     used = [k for k in range(len(names)) if counts[k].any() or counts[:, k].any()]
-    return _table(
+    return html_table(
         f"Points by phase, {pair}: rows are the first map, columns the second",
         ["", *(escape(names[k]) for k in used)],
         ([escape(names[k]), *(str(int(counts[k, j])) for j in used)] for k in used),
@@ -143,7 +144,7 @@ def _displacements(compared: xr.Dataset, names: Sequence[str]) -> str:
                 shifts = [_interval(compared, name, **place) for name in _SHIFTS]
                 if any(shift != "–" for shift in shifts):
                     rows.append([*(escape(str(x)) for x in (pair, phase, edge)), *shifts])
-    return _table(
+    return html_table(
         "Mean displacement of a phase’s edges from the first map to the second, one grid step "
         "being the resolution",
         ("maps", "phase", "edge", "in density", "in log<sub>10</sub> r"),
@@ -168,7 +169,7 @@ def gap_table(dataset: xr.Dataset) -> Fragment:
         shown = [percent(np.quantile(finite, q)) if finite.size else "–" for q in (0.5, 0.9, 1.0)]
         rows.append((escape(GAP_LABELS[name]), *shown))
     return Fragment(
-        _table(
+        html_table(
             "Loss above the exact optimum, relative to it, over the points (and replicas)",
             ("part", "median", "90 % quantile", "largest"),
             rows,
@@ -210,13 +211,13 @@ def closed_forms(dataset: xr.Dataset) -> Fragment:
         "features": features_of(settings),
     }
     shown = candidates(settings["n_features"], settings["n_hidden"])
-    losses = _table(
+    losses = html_table(
         "Candidates of the theory: weights, biases, expected loss for importances (1, …, 1, r)",
         ("phase", "W", "b", "loss"),
         ((escape(c.name), formula(c.W), biases(c), formula(c.loss(**model))) for c in shown),
         texts=4,
     )
-    lines = _table(
+    lines = html_table(
         "Boundaries between them",
         ("between", "and", "boundary", "where"),
         (
@@ -231,7 +232,7 @@ def closed_forms(dataset: xr.Dataset) -> Fragment:
         texts=4,
     )
     points = triple_points(shown, **model) if len(shown) > 2 else ()
-    meetings = _table(
+    meetings = html_table(
         "Points where three or more of them meet",
         ("phases", "r", "s", "loss"),
         (
@@ -258,7 +259,7 @@ def configuration_table(dataset: xr.Dataset) -> Fragment:
         else:
             text = _shown(value)
         rows.append((escape(name), escape(text)))
-    return Fragment(_table("Configuration", ("setting", "value"), rows, texts=2))
+    return Fragment(html_table("Configuration", ("setting", "value"), rows, texts=2))
 
 
 def _shown(value: Any) -> str:
@@ -270,5 +271,5 @@ def version_table() -> Fragment:
     rows = [("Python", platform.python_version())]
     rows += [(escape(name), escape(version(name))) for name in _PACKAGES]
     return Fragment(
-        _table("Versions that wrote this report", ("package", "version"), rows, texts=2)
+        html_table("Versions that wrote this report", ("package", "version"), rows, texts=2)
     )
