@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from superposition import cli, validation
-from superposition.commands.phase_diagram import FIGURE_FORMATS
+from superposition.commands.outputs import FIGURE_FORMATS
 from superposition.numerics import population_loss
 from superposition.validation import Check, load_dataset
 

@@ -3,17 +3,10 @@
 from .checks.check import Check
 from .checks.verification import verify
 from .comparison.agreement import agreement, phases_of, summarize
-from .comparison.attribution import (
-    Rung,
-    attribution,
-    ladder,
-    load_maps,
-    picture,
-    readings_table,
-    shares,
-)
+from .comparison.attribution import attribution, load_maps, readings_table
 from .comparison.attribution_figure import plot_attribution
 from .comparison.plots import draw_boundaries, plot_phase_diagram
+from .comparison.shares import Rung, ladder, picture, shares
 from .exact.diagram import SpotCheck, exact_phase_diagram, spot_check
 from .phases import classify, flip_columns, phase_names
 from .readings import CLASSES, READINGS, judge

@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ..readings import CLASSES
-from .attribution import picture, shares
 from .plots import cell_edges, is_geometric
+from .shares import picture, shares
 
 __all__ = ["CAUSES", "plot_attribution"]
 

@@ -10,8 +10,8 @@ from html import escape
 
 import xarray as xr
 
-from ..comparison.attribution import ladder, picture, shares
 from ..comparison.attribution_figure import CAUSES, plot_attribution
+from ..comparison.shares import ladder, picture, share_of_points, shares
 from .tables import html_table, percent
 
 __all__ = ["causes_section"]
@@ -37,9 +37,9 @@ def causes_section(maps: xr.Dataset) -> Iterator[str]:
     yield "<h2>Why trained maps differ from the theory</h2>"
     yield (
         f"<p>The picture of Roe’s replication, with {kind} models, agrees with the closed forms "
-        f"at {percent(float((drawn == theory).mean()))} of "
+        f"at {percent(share_of_points(drawn, theory))} of "
         f"{drawn.size} points, and with the exact optimum of the data that its code draws at "
-        f"{percent(float((drawn == predicted).mean()))}.</p>"
+        f"{percent(share_of_points(drawn, predicted))}.</p>"
     )
     yield _figure(maps)
     yield html_table(

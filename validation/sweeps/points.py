@@ -17,7 +17,16 @@ from ...theory import candidates, r, s
 from ..phases import classify
 from .configuration import PhaseDiagramConfiguration
 
-__all__ = ["VARIABLES", "Variable", "compute_points", "noise_floor"]
+__all__ = [
+    "VARIABLES",
+    "Points",
+    "Variable",
+    "compute_points",
+    "judged",
+    "noise_floor",
+    "optimum",
+    "theory",
+]
 
 Floats = NDArray[np.float64]
 
@@ -118,7 +127,7 @@ def noise_floor(density: Floats, importance: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Points:
+class Points:
     """Points of one diagram: density and importance of each, and the names of their streams."""
 
     configuration: PhaseDiagramConfiguration
@@ -127,7 +136,8 @@ class _Points:
     stream: NDArray[np.int64]  # (rows, columns)
 
     @classmethod
-    def of(cls, configuration: PhaseDiagramConfiguration, rows: slice, columns: slice) -> _Points:
+    def of(cls, configuration: PhaseDiagramConfiguration, rows: slice, columns: slice) -> Points:
+        """Return a rectangle of the grid of a diagram."""
         all_s, all_r = np.array(configuration.density), np.array(configuration.importance)
         stream = np.arange(all_s.size * all_r.size).reshape(all_s.size, all_r.size)[rows, columns]
         density = np.broadcast_to(all_s[rows, np.newaxis], stream.shape)
@@ -137,6 +147,7 @@ class _Points:
 
     @property
     def floor(self) -> Floats:
+        """See `noise_floor`."""
         return noise_floor(self.density, self.importance)
 
     def model(self, *, inner: bool = False) -> dict[str, Any]:
@@ -151,6 +162,7 @@ class _Points:
         }
 
     def classify(self, W: Floats, b: Floats, density: Floats) -> NDArray[np.int8]:
+        """Name the phases of models of these points, given the density of each."""
         configuration = self.configuration
         return classify(
             W, b, density, activation=configuration.activation, features=configuration.features
@@ -175,15 +187,15 @@ def compute_points(
     dict of ndarray
         Every variable of `VARIABLES`, of shape (rows, columns, ...).
     """
-    points = _Points.of(configuration, rows, columns)
-    values = _theory(points) | _optimum(points) | _trained(points, device)
-    optimum = values["optimum_loss"]
-    above = values["settled_loss"] - optimum[..., np.newaxis]
-    stuck = above > np.maximum(_STUCK * optimum, points.floor)[..., np.newaxis]
+    points = Points.of(configuration, rows, columns)
+    values = theory(points) | optimum(points) | _trained(points, device)
+    lowest = values["optimum_loss"]
+    above = values["settled_loss"] - lowest[..., np.newaxis]
+    stuck = above > np.maximum(_STUCK * lowest, points.floor)[..., np.newaxis]
     values["stuck"] = stuck.astype(np.int8)
     values["stuck_fraction"] = stuck.mean(axis=-1)
-    values["approximation_gap"] = values["theory_loss"] - optimum
-    values["optimization_gap"] = values["best_trained_loss"] - optimum
+    values["approximation_gap"] = values["theory_loss"] - lowest
+    values["optimization_gap"] = values["best_trained_loss"] - lowest
     values["basin_gap"] = above
     with np.errstate(invalid="ignore"):
         values["protocol_gap"] = values["trained_loss"] - values["settled_loss"]
@@ -207,7 +219,7 @@ def _closed_forms(
     )
 
 
-def _theory(points: _Points) -> dict[str, Any]:
+def theory(points: Points) -> dict[str, Any]:
     """Return the candidates' closed-form losses, and the lowest of them."""
     of = points.configuration
     forms = _closed_forms(of.n_features, of.n_hidden, of.activation, of.features, of.penalty)
@@ -229,7 +241,7 @@ def _theory(points: _Points) -> dict[str, Any]:
     }
 
 
-def _optimum(points: _Points) -> dict[str, Any]:
+def optimum(points: Points) -> dict[str, Any]:
     """Search the exact optimum at every point; among equal minima take the phase named first.
 
     Such ties are symmetries.
@@ -257,7 +269,7 @@ def _optimum(points: _Points) -> dict[str, Any]:
         index = best.reshape(best.shape + (1,) * (values.ndim - best.ndim))
         return np.take_along_axis(values, index, axis=best.ndim).squeeze(axis=best.ndim)
 
-    optimum = {
+    found_there = {
         "optimum_phase": of_best(phase),
         "optimum_loss": of_best(found.loss),
         "optimum_W": of_best(found.W),
@@ -265,11 +277,11 @@ def _optimum(points: _Points) -> dict[str, Any]:
         "optimum_gradient_norm": of_best(found.gradient_norm),
         "optimum_share": tied.mean(axis=-1),
     }
-    _leave_saddles(points, optimum)
-    return optimum
+    _leave_saddles(points, found_there)
+    return found_there
 
 
-def _leave_saddles(points: _Points, optimum: dict[str, Any]) -> None:
+def _leave_saddles(points: Points, optimum: dict[str, Any]) -> None:
     """Replace an optimum that is a saddle, which some starts descend to, by what lies below it."""
     below = descend(optimum["optimum_W"], optimum["optimum_b"], **points.model(), certify=True)
     lower = below.loss < optimum["optimum_loss"] * (1 - _TIED) - points.floor
@@ -285,7 +297,18 @@ def _leave_saddles(points: _Points, optimum: dict[str, Any]) -> None:
     optimum["optimum_share"][lower] = 0.0  # no start led here
 
 
-def _trained(points: _Points, device: str) -> dict[str, Any]:
+def judged(
+    points: Points, W: Floats, b: Floats, diverged: NDArray[np.bool_]
+) -> tuple[Floats, Floats, Floats]:
+    """Return the models of every point with their exact loss: zeros and infinity if diverged."""
+    sound = ~diverged
+    W = np.where(sound[..., np.newaxis, np.newaxis], W, 0.0)
+    b = np.where(sound[..., np.newaxis], b, 0.0)
+    loss = population_loss(W, b, **points.model(inner=True))
+    return W, b, np.where(sound, loss, np.inf)
+
+
+def _trained(points: Points, device: str) -> dict[str, Any]:
     """Train the replicas, judge them by their exact loss, and let each settle into its minimum."""
     of = points.configuration
     result = train(
@@ -298,14 +321,10 @@ def _trained(points: _Points, device: str) -> dict[str, Any]:
         model_index=points.stream,
         device=device,
     )
+    W, b, loss = judged(points, result.W, result.b, result.diverged)
+    settled = descend(W, b, **points.model(inner=True))
     sound = ~result.diverged
-    # A diverged model has no loss to speak of; it is computed for zeros and replaced by infinity.
-    W = np.where(sound[..., np.newaxis, np.newaxis], result.W, 0.0)
-    b = np.where(sound[..., np.newaxis], result.b, 0.0)
-    model = points.model(inner=True)
-    loss = np.where(sound, population_loss(W, b, **model), np.inf)
-    settled = descend(W, b, **model)
-    density = np.broadcast_to(model["density"], sound.shape)
+    density = np.broadcast_to(points.density[..., np.newaxis], sound.shape)
     phase = points.classify(result.W, result.b, density)
     best = loss.argmin(axis=-1)[..., np.newaxis]
     return {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import Grid, activation_option, json_option, seed_option, strict_json
+from .outputs import figure_names, refuse_to_overwrite, save_figure
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["explain"]
 
 FIGURE_NAME = "attribution"
-_FORMATS = ("png", "svg", "pdf")
 
 
 @click.command(
@@ -60,8 +60,11 @@ def explain(
     """
     import numpy as np
 
-    from ..validation.comparison.attribution import attribution, ladder, shares
+    from ..validation import attribution, ladder, shares
+    from ..validation.comparison.attribution import FILE_NAME
 
+    if out is not None:
+        refuse_to_overwrite(out, FILE_NAME, figure_names(FIGURE_NAME), "maps of explain")
     maps = attribution(
         activation=activation,
         density=np.linspace(*density),
@@ -93,11 +96,7 @@ def explain(
 
 
 def _draw(maps: xr.Dataset, out: Path) -> list[Path]:
+    from ..validation import plot_attribution
     from ..validation.comparison.attribution import FILE_NAME
-    from ..validation.comparison.attribution_figure import plot_attribution
 
-    figure = plot_attribution(maps)
-    files = [out / f"{FIGURE_NAME}.{suffix}" for suffix in _FORMATS]
-    for file in files:
-        figure.savefig(file, dpi=150)
-    return [out / FILE_NAME, *files]
+    return [out / FILE_NAME, *save_figure(plot_attribution(maps), out, FIGURE_NAME)]

@@ -22,6 +22,7 @@ from .options import (
     seed_option,
     strict_json,
 )
+from .outputs import figure_names, refuse_to_overwrite, save_figure
 
 if TYPE_CHECKING:
     import sympy
@@ -33,9 +34,7 @@ __all__ = ["FIGURE_NAME", "SUMMARY_NAME", "phase_diagram"]
 
 SUMMARY_NAME = "summary.txt"
 FIGURE_NAME = "phase_diagram"
-FIGURE_FORMATS = ("png", "svg", "pdf")
 _INTERRUPTED = 130  # what shells say of a process that SIGINT ended
-_RESULT_FILES = (SUMMARY_NAME, *(f"{FIGURE_NAME}.{suffix}" for suffix in FIGURE_FORMATS))
 
 
 @click.command(
@@ -115,11 +114,14 @@ def phase_diagram(
     import numpy as np
 
     from ..validation import agreement, phase_diagram as compute, summarize
+    from ..validation.sweeps.storage import DATASET_NAME
 
     spread = np.linspace if linear_grid else np.geomspace
     if not linear_grid and min(density[0], importance[0]) <= 0:
         raise ValueError("a geometric grid needs values above 0; start higher or use --linear-grid")
-    _refuse_to_overwrite(out)
+    refuse_to_overwrite(
+        out, DATASET_NAME, (SUMMARY_NAME, *figure_names(FIGURE_NAME)), "a phase diagram"
+    )
     dataset = _told_how_to_go_on(
         compute,
         n_features,
@@ -180,39 +182,13 @@ def _show_status(folder: Path, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _refuse_to_overwrite(out: Path) -> None:
-    """Raise if a file that is to be written is there without the dataset that it belongs to."""
-    from ..validation.sweeps.storage import DATASET_NAME
-
-    if not (out / DATASET_NAME).exists():
-        for name in _RESULT_FILES:
-            if (out / name).exists():
-                raise ValueError(
-                    f"{out / name} is there already and does not come from a phase diagram in "
-                    f"{out}; choose another folder, or move it away"
-                )
-
-
 def _write_results(out: Path, dataset: xr.Dataset, summary: str) -> list[Path]:
-    import matplotlib as mpl
-
     from ..validation import plot_phase_diagram
     from ..validation.sweeps.storage import DATASET_NAME
 
     written = [out / DATASET_NAME, out / SUMMARY_NAME]
     written[1].write_text(summary, encoding="utf-8")
-    with mpl.rc_context({"svg.hashsalt": "superposition"}):
-        figure = plot_phase_diagram(dataset)
-        for suffix in FIGURE_FORMATS:
-            path = out / f"{FIGURE_NAME}.{suffix}"
-            figure.savefig(path, dpi=150, metadata=None if suffix == "png" else _undated(suffix))
-            written.append(path)
-    return written
-
-
-def _undated(suffix: str) -> dict[str, Any]:
-    """Metadata without the time of the run: equal results are equal files."""
-    return {"Date": None} if suffix == "svg" else {"CreationDate": None}
+    return written + save_figure(plot_phase_diagram(dataset), out, FIGURE_NAME)
 
 
 def _agreement_fields(compared: xr.Dataset) -> dict[str, Any]:

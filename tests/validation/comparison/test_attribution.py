@@ -14,18 +14,18 @@ import xarray as xr
 from superposition import CoActive
 from superposition.cli import main
 from superposition.numerics import PROTOCOLS, train
-from superposition.validation import OtherConfigurationError
-from superposition.validation.comparison.attribution import (
-    FACTORS,
-    FILE_NAME,
+from superposition.validation import (
+    OtherConfigurationError,
     attribution,
     ladder,
     load_maps,
     picture,
+    plot_attribution,
     readings_table,
     shares,
 )
-from superposition.validation.comparison.attribution_figure import plot_attribution
+from superposition.validation.comparison.attribution import FILE_NAME
+from superposition.validation.comparison.shares import FACTORS
 from superposition.validation.readings import FIRST_ONLY, LAST_ONLY, NOT_ONE, READINGS
 
 DENSITY, IMPORTANCE = np.linspace(0.125, 1, 8), np.array([0.3, 0.8, 1.6, 4.0, 9.0])
@@ -145,6 +145,24 @@ def test_files_are_read_and_never_mixed(tmp_path: Path) -> None:
         attribution(
             density=[0.2, 0.9], importance=[0.5, 3.0], replicas=2, protocol=brief, out=tmp_path
         )
+
+
+def test_files_of_others_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A checkpoint that somebody keeps there stays, and a figure that is not ours is refused."""
+    (tmp_path / "mine.checkpoint").write_text("mine")
+    attribution(
+        density=[0.9], importance=[0.5], protocol="roe2023,steps=20", replicas=1, out=tmp_path
+    )
+    assert (tmp_path / "mine.checkpoint").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [FILE_NAME, "mine.checkpoint"]
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "attribution.png").write_text("mine")
+    with pytest.raises(SystemExit) as exit_:
+        main(["explain", "--out", str(other)])
+    assert exit_.value.code == 2
+    assert "is there already and does not come from maps" in capsys.readouterr().err
+    assert (other / "attribution.png").read_text() == "mine"
 
 
 def test_the_figure_shows_maps_and_shares(maps: xr.Dataset) -> None:

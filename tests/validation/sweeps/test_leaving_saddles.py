@@ -9,7 +9,7 @@ import pytest
 
 from superposition.numerics import PROTOCOLS, descend, global_minimum
 from superposition.validation import PhaseDiagramConfiguration, phase_names
-from superposition.validation.sweeps.points import _leave_saddles, _Points
+from superposition.validation.sweeps.points import Points, _leave_saddles
 
 
 def test_saddle_is_left_for_the_minimum_below_it() -> None:
@@ -18,7 +18,7 @@ def test_saddle_is_left_for_the_minimum_below_it() -> None:
         2, 1, density=[0.7, 0.95], importance=[0.9], replicas=1, starts=1, seed=0,
         protocol=PROTOCOLS["annealed"], penalty=0, activation="relu",
     )  # fmt: skip
-    points = _Points.of(configuration, slice(None), slice(None))
+    points = Points.of(configuration, slice(None), slice(None))
     biases = np.array([[[0.0, 0.35]], [[0.0, 0.475]]])
     W = np.broadcast_to([[[[1.0, 0.0]]]], (2, 1, 1, 2)).copy()
     start = descend(W, biases, density=points.density, importance=points.importance)
