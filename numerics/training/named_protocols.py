@@ -10,64 +10,75 @@ from .protocols import Normal, Protocol, XavierNormal, Zero
 
 __all__ = ["PROTOCOLS", "resolve_protocol"]
 
+_ANNEALED: Final = Protocol(
+    name="annealed",
+    optimizer="adam",
+    learning_rate=0.02,
+    steps=4000,
+    batch_size=128,
+    schedule="cosine",
+    weight_init=XavierNormal(),
+    bias_init=Zero(),
+    source=(
+        "This package: a start small enough to choose a basin, a rate large enough to reach "
+        "features that are rarely on, and a decay that lets the noise die out. Chosen among some "
+        "twenty variants by the exact loss of the best of 10 replicas on the (2, 1) grid of "
+        "densities 0.01 to 1 and importances 0.1 to 10."
+    ),
+)
+_ELHAGE: Final = Protocol(
+    name="elhage2022",
+    optimizer="adamw",
+    learning_rate=1e-3,
+    steps=10_000,
+    batch_size=1024,
+    weight_init=XavierNormal(),
+    bias_init=Zero(),
+    reduction="mean",
+    weight_decay=0.01,
+    source=(
+        "Elhage et al. 2022, Toy Models of Superposition, defaults of the training notebook: "
+        "AdamW with PyTorch's default weight decay of 0.01 on W and b, and the mean over features "
+        "of the weighted squared error. The Xavier fans are those of one model; the notebook's "
+        "fans also count the models of a pack."
+    ),
+)
+_ROE: Final = Protocol(
+    name="roe2023",
+    optimizer="adam",
+    learning_rate=1e-2,
+    steps=6000,
+    batch_size=64,
+    weight_init=Normal(1.5),
+    bias_init=Normal(0.5),
+    source=(
+        "Roe's replication, ReLU models of figure 12, on the data that its text describes: a "
+        "fresh mask per example and per feature."
+    ),
+)
+_ROE_LINEAR: Final = replace(
+    _ROE,
+    name="roe2023-linear",
+    batch_size=128,
+    weight_init=Normal(1.0),
+    bias_init=Normal(1.0),
+    source="Roe's replication, linear models of figure 13, on data as its text has it.",
+)
+_OWN_FANS: Final = (
+    "Fans are those of one model; the repository's also count the models of a pack, which makes "
+    "its start smaller."
+)
+
 PROTOCOLS: Final = MappingProxyType(
     {
         protocol.name: protocol
         for protocol in (
-            Protocol(
-                name="annealed",
-                optimizer="adam",
-                learning_rate=0.02,
-                steps=4000,
-                batch_size=128,
-                schedule="cosine",
-                weight_init=XavierNormal(),
-                bias_init=Zero(),
-                source=(
-                    "This package: a start small enough to choose a basin, a rate large enough to "
-                    "reach features that are rarely on, and a decay that lets the noise die out. "
-                    "Chosen among some twenty variants by the exact loss of the best of 10 "
-                    "replicas on the (2, 1) grid of densities 0.01 to 1 and importances 0.1 to 10."
-                ),
-            ),
-            Protocol(
-                name="elhage2022",
-                optimizer="adamw",
-                learning_rate=1e-3,
-                steps=10_000,
-                batch_size=1024,
-                weight_init=XavierNormal(),
-                bias_init=Zero(),
-                reduction="mean",
-                weight_decay=0.01,
-                source=(
-                    "Elhage et al. 2022, Toy Models of Superposition, defaults of the training "
-                    "notebook: AdamW with PyTorch's default weight decay of 0.01 on W and b, and "
-                    "the mean over features of the weighted squared error. The Xavier fans are "
-                    "those of one model; the notebook's fans also count the models of a pack."
-                ),
-            ),
-            Protocol(
-                name="roe2023",
-                optimizer="adam",
-                learning_rate=1e-2,
-                steps=6000,
-                batch_size=64,
-                weight_init=Normal(1.5),
-                bias_init=Normal(0.5),
-                source=(
-                    "Roe's replication, ReLU models of figure 12, on the data that its text "
-                    "describes: a fresh mask per example and per feature."
-                ),
-            ),
-            Protocol(
+            _ANNEALED,
+            _ELHAGE,
+            _ROE,
+            replace(
+                _ROE,
                 name="roe2023-code",
-                optimizer="adam",
-                learning_rate=1e-2,
-                steps=6000,
-                batch_size=64,
-                weight_init=Normal(1.5),
-                bias_init=Normal(0.5),
                 mask="batch",
                 source=(
                     "Roe's replication, ReLU models of figure 12, as its code draws data: one mask "
@@ -75,58 +86,29 @@ PROTOCOLS: Final = MappingProxyType(
                     "co-active features."
                 ),
             ),
-            Protocol(
-                name="roe2023-linear",
-                optimizer="adam",
-                learning_rate=1e-2,
-                steps=6000,
-                batch_size=128,
-                weight_init=Normal(1.0),
-                bias_init=Normal(1.0),
-                source="Roe's replication, linear models of figure 13, on data as its text has it.",
-            ),
-            Protocol(
+            _ROE_LINEAR,
+            replace(
+                _ROE_LINEAR,
                 name="roe2023-linear-code",
-                optimizer="adam",
-                learning_rate=1e-2,
-                steps=6000,
-                batch_size=128,
-                weight_init=Normal(1.0),
-                bias_init=Normal(1.0),
                 mask="batch",
                 source="Roe's replication, linear models of figure 13, as its code draws data.",
             ),
-            Protocol(
+            replace(
+                _ELHAGE,
                 name="ymgw55",
-                optimizer="adamw",
-                learning_rate=1e-3,
-                steps=10_000,
-                batch_size=1024,
                 schedule="cosine",
-                weight_init=XavierNormal(),
-                bias_init=Zero(),
-                reduction="mean",
-                weight_decay=0.01,
                 source=(
                     "The recipe of the public repository of ymgw55: AdamW with PyTorch's default "
-                    "weight decay, cosine to 0. Fans are those of one model; the repository's also "
-                    "count the models of a pack, which makes its start smaller."
+                    f"weight decay, cosine to 0. {_OWN_FANS}"
                 ),
             ),
-            Protocol(
+            replace(
+                _ELHAGE,
                 name="zfurman56",
-                optimizer="adamw",
-                learning_rate=1e-3,
                 steps=5000,
-                batch_size=1024,
-                weight_init=XavierNormal(),
-                bias_init=Zero(),
-                reduction="mean",
-                weight_decay=0.01,
                 source=(
                     "The recipe of the public repository of zfurman56: AdamW with PyTorch's "
-                    "default weight decay. Fans are those of one model; the repository's also "
-                    "count the models of a pack, which makes its start smaller."
+                    f"default weight decay. {_OWN_FANS}"
                 ),
             ),
         )

@@ -73,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _interrupted() -> NoReturn:
     click.echo(
-        "superposition: interrupted; a phase diagram goes on when the same command is given again",
+        "superposition: interrupted; what was kept in a folder or a checkpoint is not lost: give the "
+        "same command again",
         err=True,
     )
     raise SystemExit(130)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import false_discovery_control
 
 __all__ = ["benjamini_hochberg", "holm"]
 
@@ -45,8 +46,10 @@ def holm(p_values: ArrayLike) -> Floats:
     values = _checked(p_values)
     k, order = values.shape[-1], np.argsort(values, axis=-1)
     scaled = np.take_along_axis(values, order, axis=-1) * np.arange(k, 0, -1)
+    adjusted = np.empty_like(values)
     raised = np.minimum(np.maximum.accumulate(scaled, axis=-1), 1.0)
-    return _unsorted(raised, order)
+    np.put_along_axis(adjusted, order, raised, axis=-1)
+    return adjusted
 
 
 def benjamini_hochberg(p_values: ArrayLike) -> Floats:
@@ -75,14 +78,4 @@ def benjamini_hochberg(p_values: ArrayLike) -> Floats:
     >>> benjamini_hochberg([0.01, 0.04, 0.03]).round(2).tolist()
     [0.03, 0.04, 0.04]
     """
-    values = _checked(p_values)
-    k, order = values.shape[-1], np.argsort(values, axis=-1)
-    scaled = np.take_along_axis(values, order, axis=-1) * k / np.arange(1, k + 1)
-    lowered = np.minimum.accumulate(scaled[..., ::-1], axis=-1)[..., ::-1]
-    return _unsorted(lowered, order)
-
-
-def _unsorted(ordered: Floats, order: NDArray[np.int64]) -> Floats:
-    values = np.empty_like(ordered)
-    np.put_along_axis(values, order, ordered, axis=-1)
-    return values
+    return np.asarray(false_discovery_control(_checked(p_values), axis=-1, method="bh"))
