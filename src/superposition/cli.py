@@ -19,6 +19,7 @@ from .commands.explain import explain
 from .commands.models import minimize, train
 from .commands.phase_diagram import phase_diagram
 from .commands.report import report
+from .commands.reproduce import reproduce
 from .commands.test import test
 from .commands.verify import verify
 
@@ -34,7 +35,9 @@ def cli() -> None:
     """
 
 
-for _command in (derive, minimize, basins, train, phase_diagram, explain, report, test, verify):
+for _command in (
+    derive, minimize, basins, train, phase_diagram, explain, report, test, reproduce, verify,
+):  # fmt: skip
     cli.add_command(_command)
 
 

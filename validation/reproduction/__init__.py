@@ -1,0 +1,1 @@
+"""Reproductions: every experiment of the sources as data, figure and verdicts on its claims."""

@@ -1,0 +1,88 @@
+"""How all reproductions are drawn: one style, and the panels that several of them share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from ...theory import interference
+
+__all__ = [
+    "BLUE", "GREEN", "ORANGE", "PURPLE", "SKY", "VERMILION", "draw_bias", "draw_columns",
+    "draw_gram", "draw_norms", "interference_scale", "panels",
+]  # fmt: skip
+
+# Okabe & Ito (2008), readable with any form of color blindness.
+BLUE: Final = "#0072B2"
+ORANGE: Final = "#E69F00"
+GREEN: Final = "#009E73"
+VERMILION: Final = "#D55E00"
+PURPLE: Final = "#CC79A7"
+SKY: Final = "#56B4E9"
+
+_DIVERGING: Final = "PuOr"
+_SEQUENTIAL: Final = "cividis"
+
+Floats = NDArray[np.float64]
+
+
+def panels(
+    rows: int, columns: int, *, width: float = 2.6, height: float = 2.6
+) -> tuple[Figure, NDArray[np.object_]]:
+    """Return a figure and its axes, shape (rows, columns); sizes are inches for one panel."""
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, axes
+
+
+def draw_columns(ax: Axes, W: ArrayLike, importance: ArrayLike) -> None:
+    """Draw the columns of W, shape (2, n), as arrows in the plane, dark for high importance."""
+    columns = np.asarray(W, dtype=np.float64).T
+    weights = np.asarray(importance, dtype=np.float64)
+    scale = ScalarMappable(Normalize(0, weights.max() * 1.15), "viridis_r")
+    for column, weight in zip(columns, weights, strict=True):
+        color = scale.to_rgba(weight)
+        ax.plot([0, column[0]], [0, column[1]], color=color, linewidth=1.8)
+        ax.plot(*column, "o", color=color, markersize=5)
+    ax.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+    ax.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+    reach = max(1.3, 1.1 * float(np.abs(columns).max()))
+    ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[-1, 0, 1],
+           yticks=[-1, 0, 1])  # fmt: skip
+
+
+def draw_gram(ax: Axes, W: ArrayLike) -> ScalarMappable:
+    """Draw WᵀW, shape (n, n): orange negative, purple positive; return the scale."""
+    gram = np.asarray(W, dtype=np.float64).T @ np.asarray(W, dtype=np.float64)
+    image = ax.imshow(gram, cmap=_DIVERGING, vmin=-1.2, vmax=1.2, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    return image
+
+
+def draw_bias(ax: Axes, b: ArrayLike) -> ScalarMappable:
+    """Draw the biases as a column beside WᵀW, on the same scale."""
+    column = np.asarray(b, dtype=np.float64)[:, np.newaxis]
+    image = ax.imshow(column, cmap=_DIVERGING, vmin=-1.2, vmax=1.2, interpolation="nearest",
+                      aspect="auto")  # fmt: skip
+    ax.set(xticks=[], yticks=[])
+    return image
+
+
+def interference_scale() -> ScalarMappable:
+    """Return the colors of interference: dark none, light 1 and more."""
+    return ScalarMappable(Normalize(0, 1), _SEQUENTIAL)
+
+
+def draw_norms(ax: Axes, W: ArrayLike) -> None:
+    """Draw ‖W_i‖ as bars, first feature on top, colored by interference Σ_{j≠i} (Ŵ_i·W_j)²."""
+    weights = np.asarray(W, dtype=np.float64)
+    norms = np.linalg.norm(weights, axis=0)
+    colors = interference_scale().to_rgba(np.asarray(interference(weights), dtype=np.float64))
+    ax.barh(np.arange(len(norms)), norms, height=1.0, color=colors)
+    ax.set(ylim=(len(norms) - 0.5, -0.5), xlim=(0, max(1.3, 1.05 * norms.max())), yticks=[])

@@ -1,0 +1,1 @@
+"""The experiments of the sources, a module for each group that shares its computation."""
