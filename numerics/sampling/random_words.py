@@ -18,6 +18,7 @@ from scipy import special
 __all__ = [
     "BIASES",
     "DATA",
+    "DECODER",
     "GOLDEN",
     "WEIGHTS",
     "batch_keys",
@@ -32,6 +33,7 @@ Floats = NDArray[np.float64]
 WEIGHTS: Final = 1
 BIASES: Final = 2
 DATA: Final = 3
+DECODER: Final = 4
 
 
 def _signed(word: int) -> int:

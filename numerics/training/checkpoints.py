@@ -116,7 +116,7 @@ def configuration_of(plan: TrainingPlan, engine: str) -> dict[str, Any]:
     Arrays are told apart by a hash of their contents.
     """
     initial = plan.initial or (np.empty(0), np.empty(0))
-    return {
+    configuration = {
         "format": _FORMAT,
         "protocol": repr(plan.protocol),
         "activation": plan.activation,
@@ -136,6 +136,10 @@ def configuration_of(plan: TrainingPlan, engine: str) -> dict[str, Any]:
         "device": plan.device.type,
         "engine": engine,
     }
+    # Checkpoints from before there were others do not say which architecture they are of.
+    if not plan.architecture.is_standard:
+        configuration["architecture"] = repr(plan.architecture)
+    return configuration
 
 
 def _digest(values: NDArray[Any]) -> str:

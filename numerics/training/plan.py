@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Protocol as Interface
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from ...architecture import Architecture
 from ...features import FeatureDistribution
 from ...model import Activation
 from ..arguments import broadcast_to_grid
-from ..sampling.random_words import BIASES, WEIGHTS, model_keys, standard_normals
+from ..sampling.random_words import BIASES, DECODER, WEIGHTS, model_keys, standard_normals
 from .protocols import Protocol
 from .state import TrainingState, new_state
 
-__all__ = ["Engine", "TrainingPlan", "initial_pair", "keys_of", "start_of"]
+__all__ = [
+    "Engine",
+    "TrainingPlan",
+    "initial_parameters",
+    "keys_of",
+    "parameter_shapes",
+    "split_parameters",
+    "start_of",
+]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -31,8 +41,8 @@ class TrainingPlan:
     ----------
     density, importance : ndarray, shape (points, n_features)
     penalty, model_index : ndarray, shape (points,)
-    initial : pair of ndarray, or None
-        W and b of every model to start from.
+    initial : tuple of ndarray, or None
+        W, V if it is not Wᵀ, and b of every model to start from.
     recorded_steps : ndarray, shape (n_recorded,)
         Steps whose loss is recorded.
     weight_steps : ndarray, shape (n_snapshots,)
@@ -40,6 +50,7 @@ class TrainingPlan:
     """
 
     protocol: Protocol
+    architecture: Architecture
     activation: Activation
     seed: int
     replicas: int
@@ -49,7 +60,7 @@ class TrainingPlan:
     importance: Floats
     penalty: Floats
     model_index: Integers
-    initial: tuple[Floats, Floats] | None
+    initial: tuple[Floats, ...] | None
     recorded_steps: Integers
     weight_steps: Integers
     device: torch.device
@@ -59,6 +70,11 @@ class TrainingPlan:
     def n_features(self) -> int:
         """Number of features n."""
         return int(self.density.shape[-1])
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters of one model, in the order of the rows of its state."""
+        return parameter_shapes(self.n_features, self.n_hidden, self.architecture)
 
     @property
     def n_models(self) -> int:
@@ -98,29 +114,58 @@ class Engine(Interface):
         ...
 
 
-def initial_pair(
-    initial: tuple[ArrayLike, ArrayLike], models: tuple[int, ...], m: int, n: int
-) -> tuple[Floats, Floats]:
-    """Return W of shape (*models, m, n) and b of shape (*models, n) that models start from.
+def parameter_shapes(
+    n_features: int, n_hidden: int, architecture: Architecture
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of W, of V unless it is Wᵀ, and of b.
+
+    Examples
+    --------
+    >>> from superposition.architecture import ABSOLUTE_VALUE
+    >>> parameter_shapes(3, 2, ABSOLUTE_VALUE)
+    {'W': (2, 3), 'V': (3, 2), 'b': (3,)}
+    """
+    decoder = {} if architecture.tied else {"V": (n_features, n_hidden)}
+    return {"W": (n_hidden, n_features), **decoder, "b": (n_features,)}
+
+
+def split_parameters(rows: Any, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the named parameters that an array or a tensor of shape (..., size) holds."""
+    parts, start = {}, 0
+    for name, shape in shapes.items():
+        end = start + prod(shape)
+        parts[name] = rows[..., start:end].reshape(*rows.shape[:-1], *shape)
+        start = end
+    return parts
+
+
+def initial_parameters(
+    initial: Sequence[ArrayLike],
+    models: tuple[int, ...],
+    shapes: dict[str, tuple[int, ...]],
+) -> tuple[Floats, ...]:
+    """Return the parameters that models start from, each of shape (*models, *its shape).
 
     Raises
     ------
     ValueError
-        If `initial` is no pair, does not broadcast to these shapes, or is not finite.
+        If `initial` is not one array for each shape, does not broadcast to them, or is not finite.
     """
     try:
-        W, b = (np.asarray(values, dtype=np.float64) for values in initial)
+        arrays = [np.asarray(values, dtype=np.float64) for values in initial]
+        named = dict(zip(shapes, arrays, strict=True))
     except (TypeError, ValueError):
+        wanted = [f"{name} of shape {(*models, *shape)}" for name, shape in shapes.items()]
         raise ValueError(
-            f"initial must be a pair of arrays, W of shape {(*models, m, n)} and b of shape "
-            f"{(*models, n)}, got {initial!r}"
+            f"initial must be {'a pair' if len(shapes) == 2 else 'a triple'} of arrays, "
+            f"{', '.join(wanted[:-1])} and {wanted[-1]}, got {initial!r}"
         ) from None
-    for name, values in (("initial W", W), ("initial b", b)):
+    for name, values in named.items():
         if not np.isfinite(values).all():
-            raise ValueError(f"{name} must be finite, got a NaN or infinite entry")
-    return (
-        broadcast_to_grid("initial W", W, (*models, m, n)),
-        broadcast_to_grid("initial b", b, (*models, n)),
+            raise ValueError(f"initial {name} must be finite, got a NaN or infinite entry")
+    return tuple(
+        broadcast_to_grid(f"initial {name}", values, (*models, *shapes[name]))
+        for name, values in named.items()
     )
 
 
@@ -133,14 +178,29 @@ def keys_of(plan: TrainingPlan, models: Integers, stream: int) -> torch.Tensor:
 
 def start_of(plan: TrainingPlan) -> TrainingState:
     """Return all models of a plan before their first step."""
-    n, m, protocol = plan.n_features, plan.n_hidden, plan.protocol
-    if plan.initial is None:
-        models = np.arange(plan.n_models)
-        W = standard_normals(keys_of(plan, models, WEIGHTS), m, n)
-        W *= protocol.weight_init.standard_deviation(n, m)
-        b = standard_normals(keys_of(plan, models, BIASES), 1, n)[:, 0]
-        b *= protocol.bias_init.standard_deviation(n, m)
-    else:
-        W, b = plan.initial
-    rows = np.concatenate([W.reshape(len(W), m * n), b], axis=1).astype(plan.number)
-    return new_state(rows, len(plan.recorded_steps), len(plan.weight_steps))
+    parameters = _drawn(plan) if plan.initial is None else plan.initial
+    sizes = [prod(shape) for shape in plan.shapes.values()]
+    rows = [values.reshape(plan.n_models, k) for values, k in zip(parameters, sizes, strict=True)]
+    return new_state(
+        np.concatenate(rows, axis=1).astype(plan.number),
+        len(plan.recorded_steps),
+        len(plan.weight_steps),
+    )
+
+
+def _drawn(plan: TrainingPlan) -> tuple[Floats, ...]:
+    """Return the starts that the protocol draws: one stream of random numbers for each parameter."""
+    protocol, models = plan.protocol, np.arange(plan.n_models)
+    sources = {
+        "W": (WEIGHTS, protocol.weight_init),
+        "V": (DECODER, protocol.weight_init),
+        "b": (BIASES, protocol.bias_init),
+    }
+    drawn = []
+    for name, shape in plan.shapes.items():
+        stream, law = sources[name]
+        rows, columns = shape if len(shape) == 2 else (1, *shape)
+        values = standard_normals(keys_of(plan, models, stream), rows, columns)
+        values *= law.standard_deviation(plan.n_features, plan.n_hidden)
+        drawn.append(values)
+    return tuple(drawn)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from ...architecture import TIED
 from ...features import FeatureDistribution, check_features
 from ...model import check_penalty, check_sizes
 from ..arguments import Floats, broadcast_parameters, broadcast_to_grid, check_integer
@@ -22,7 +23,7 @@ from ..loss.model_rows import ModelRows, in_threads, model_rows
 from ..loss.one_model import model_loss_and_gradient
 from ..sampling.random_words import BIASES, WEIGHTS, model_keys, standard_normals
 from .named_protocols import resolve_protocol
-from .plan import initial_pair
+from .plan import initial_parameters, parameter_shapes
 from .protocols import Protocol
 
 __all__ = ["PopulationTraining", "initial_weights", "train_on_population"]
@@ -371,7 +372,8 @@ def _starts(
         points = int(np.prod(grid))
         W, b = initial_weights(protocol, n, m, models=points, replicas=replicas, seed=seed)
         return W.reshape(*grid, replicas, m, n), b.reshape(*grid, replicas, n)
-    return initial_pair(initial, (*grid, replicas), m, n)
+    W, b = initial_parameters(initial, (*grid, replicas), parameter_shapes(n, m, TIED))
+    return W, b
 
 
 def _recorded_steps(steps: int, wanted: ArrayLike | None) -> Integers:

@@ -14,97 +14,43 @@ everything between models is one rounded operation at a time.
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 
-from ...model import Activation
+from ...architecture import Architecture
+from .packed_models import (
+    MATRIX_ALIGNMENT,
+    MATRIX_MODELS,
+    PackedModels,
+    SampledGradient,
+    activate,
+    aligned_rows,
+    mask_,
+    round_up,
+)
+from .two_layer_gradient import TwoLayerGradient
 
-__all__ = ["PackedModels", "SampledGradient", "make_gradient"]
+__all__ = ["PackedModels", "SampledGradient", "make_gradient", "smallest_pack"]
 
 # Up to this many features, n² products of whole planes are faster than matrix products of tiny
 # matrices (measured: 2-fold at n = 5, 0.8-fold at n = 8).
 ELEMENTWISE_FEATURES = 6
 
-# Matrix products of a model were seen to differ in the last bit where the matrices of a pack are not
-# all aligned to 64 bytes, and where there is only one, which takes another code path.
-MATRIX_ALIGNMENT = 16
-MATRIX_MODELS = 2
-
-
-@dataclass(frozen=True)
-class PackedModels:
-    """Models that are evaluated together, and what each is asked to do.
-
-    Attributes
-    ----------
-    W : torch.Tensor, shape (models, n_hidden, n_features)
-    b, importance : torch.Tensor, shape (models, n_features)
-    penalty : torch.Tensor of shape (models,), or None
-        None where it is zero for all.
-    activation : {"relu", "linear"}
-    batch_size : int
-    scale : float
-        Factor of the whole objective.
-    """
-
-    W: torch.Tensor
-    b: torch.Tensor
-    importance: torch.Tensor
-    penalty: torch.Tensor | None
-    activation: Activation
-    batch_size: int
-    scale: float
-
-
-class SampledGradient(ABC):
-    """Parameters of a pack of models, with the gradient of the sampled objective.
-
-    Attributes
-    ----------
-    parameters, gradients : tuple of torch.Tensor
-        Of equal shapes; an optimizer changes the former in place.
-    features_first, multiple : layout of the inputs, as `InputSampler` takes them.
-    """
-
-    features_first: bool
-    multiple: int
-    _models: PackedModels
-
-    parameters: tuple[torch.Tensor, ...]
-    gradients: tuple[torch.Tensor, ...]
-
-    @abstractmethod
-    def evaluate(self, negated: torch.Tensor) -> None:
-        """Set `gradients` to the gradient at `parameters` on the inputs −`negated`."""
-
-    @abstractmethod
-    def last_loss(self) -> torch.Tensor:
-        """Loss of shape (models,) of the last evaluation: sum over features, mean over examples."""
-
-    @abstractmethod
-    def flattened(self, tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Tensors like `parameters` as rows, W row by row, then b: shape (models, size)."""
-
-    @abstractmethod
-    def assign(self, tensors: Sequence[torch.Tensor], rows: torch.Tensor) -> None:
-        """Overwrite tensors like `parameters` with what `flattened` would return."""
-
-    def weights(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """W of shape (models, n_hidden, n_features) and b of shape (models, n_features)."""
-        n_features = self._models.b.shape[1]
-        W, b = self.flattened(self.parameters).tensor_split([-n_features], dim=1)
-        return W.reshape(len(W), -1, n_features), b
-
 
 def make_gradient(models: PackedModels) -> SampledGradient:
-    """Return the evaluation that is fastest for this number of features."""
+    """Return the evaluation for this architecture that is fastest for this number of features."""
+    if not models.architecture.is_standard:
+        return TwoLayerGradient(models)
     if models.W.shape[-1] <= ELEMENTWISE_FEATURES:
         return ElementwiseGradient(models)
     return MatrixGradient(models)
+
+
+def smallest_pack(n_features: int, architecture: Architecture) -> int:
+    """Return how many models have to be evaluated together at least, for the sake of the bits."""
+    elementwise = architecture.is_standard and n_features <= ELEMENTWISE_FEATURES
+    return 1 if elementwise else MATRIX_MODELS
 
 
 class ElementwiseGradient(SampledGradient):
@@ -154,7 +100,7 @@ class ElementwiseGradient(SampledGradient):
     def _backward(self) -> None:
         delta, C = self._delta, self._C
         torch.add(self._z, self._negated, out=delta)
-        _mask_(delta, self._z, self._models.activation)
+        mask_(delta, self._z, self._models.activation)
         for j, negated in enumerate(self._negated):
             torch.sum(torch.mul(delta, negated, out=self._product), dim=-1, out=C[j])
         C.mul_(self._db_factor).neg_()
@@ -172,7 +118,7 @@ class ElementwiseGradient(SampledGradient):
 
     def last_loss(self) -> torch.Tensor:
         """Loss of shape (models,) of the last evaluation: sum over features, mean over examples."""
-        errors = _activate(self._z, self._models.activation) + self._negated
+        errors = activate(self._z, self._models.activation) + self._negated
         per_feature = errors.square_().sum(dim=-1).mul_(self._importance)
         loss = per_feature[0].clone()
         for term in per_feature[1:]:
@@ -208,13 +154,12 @@ class MatrixGradient(SampledGradient):
     def __init__(self, models: PackedModels) -> None:
         self._models = models
         n_models, n_hidden, n_features = models.W.shape
-        # A multiple of 4 makes the square matrices W Wᵀ fit as well.
-        rows = _round_up(n_hidden, max(4, self.multiple // math.gcd(n_features, self.multiple)))
+        rows = aligned_rows(n_hidden, n_features)
         W = models.W.new_zeros((n_models, rows, n_features))
         W[:, :n_hidden] = models.W
         self.parameters = (W, models.b.clone())
         self.gradients = (torch.empty_like(W), torch.empty_like(models.b))
-        padded = _round_up(models.batch_size, self.multiple)
+        padded = round_up(models.batch_size, self.multiple)
         self._z = models.W.new_empty((n_models, n_features, padded))
         self._delta = torch.empty_like(self._z)
         self._h = models.W.new_empty((n_models, rows, padded))
@@ -229,7 +174,7 @@ class MatrixGradient(SampledGradient):
         torch.bmm(W, negated, out=h)
         torch.sub(b[..., None], torch.bmm(W.mT, h, out=z), out=z)
         torch.add(z, negated, out=delta)
-        _mask_(delta, z, self._models.activation)
+        mask_(delta, z, self._models.activation)
         delta[..., self._models.batch_size :].zero_()
         torch.sum(delta, dim=-1, out=db).mul_(self._db_factor)
         # dW = Σ (dh xᵀ + h δᵀ) over the batch, both with the sign of −x.
@@ -250,7 +195,7 @@ class MatrixGradient(SampledGradient):
 
     def last_loss(self) -> torch.Tensor:
         """Loss of shape (models,) of the last evaluation: sum over features, mean over examples."""
-        errors = _activate(self._z, self._models.activation) + self._negated
+        errors = activate(self._z, self._models.activation) + self._negated
         errors = errors[..., : self._models.batch_size].square()
         loss = (errors.sum(dim=-1) * self._models.importance).sum(dim=-1)
         loss.div_(self._models.batch_size)
@@ -272,16 +217,3 @@ class MatrixGradient(SampledGradient):
         own_W, own_b = rows.tensor_split([-b.shape[1]], dim=1)
         W[:, : self._models.W.shape[1]] = own_W.reshape(len(b), -1, b.shape[1])
         b.copy_(own_b)
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-def _activate(z: torch.Tensor, activation: Activation) -> torch.Tensor:
-    return torch.relu(z) if activation == "relu" else z
-
-
-def _mask_(delta: torch.Tensor, z: torch.Tensor, activation: Activation) -> None:
-    if activation == "relu":
-        torch.ops.aten.threshold_backward.grad_input(delta, z, 0.0, grad_input=delta)

@@ -12,14 +12,9 @@ from numpy.typing import NDArray
 from ..sampling.batches import make_sampler
 from ..sampling.random_words import DATA, batch_keys
 from .optimizers import Optimizer, make_optimizer
-from .plan import TrainingPlan, keys_of
+from .plan import TrainingPlan, keys_of, split_parameters
 from .protocols import Plateau
-from .sampled_gradient import (
-    ELEMENTWISE_FEATURES,
-    MATRIX_MODELS,
-    PackedModels,
-    make_gradient,
-)
+from .sampled_gradient import PackedModels, make_gradient, smallest_pack
 from .state import TrainingState, fill_snapshots
 
 __all__ = ["TorchEngine"]
@@ -130,8 +125,9 @@ class _Pack:
         self._plan, self.state = plan, state
         self.running = np.ones(len(models), dtype=np.bool_)
         rows = np.arange(len(models))
-        if plan.n_features > ELEMENTWISE_FEATURES and len(models) < MATRIX_MODELS:
-            rows = np.resize(rows, MATRIX_MODELS)
+        least = smallest_pack(plan.n_features, plan.architecture)
+        if len(models) < least:
+            rows = np.resize(rows, least)
         models = models[rows]
         points = models // plan.replicas
         self.gradient = make_gradient(self._packed(points, state.parameters[rows]))
@@ -149,21 +145,20 @@ class _Pack:
         self._keys = keys_of(plan, models, DATA).to(plan.device)
 
     def _packed(self, points: Integers, parameters: NDArray[Any]) -> PackedModels:
-        plan, n = self._plan, self._plan.n_features
+        plan = self._plan
         penalty = plan.penalty[points]
 
         def tensor(values: NDArray[Any]) -> torch.Tensor:
             return torch.as_tensor(values, device=plan.device).to(plan.dtype)
 
-        rows = tensor(parameters)
         return PackedModels(
-            W=rows[:, :-n].reshape(len(rows), -1, n),
-            b=rows[:, -n:],
+            **split_parameters(tensor(parameters), plan.shapes),
             importance=tensor(plan.importance[points]),
             penalty=tensor(penalty) if plan.penalty.any() else None,
             activation=plan.activation,
             batch_size=plan.protocol.batch_size,
             scale=plan.scale,
+            architecture=plan.architecture,
         )
 
     def _resumed_optimizer(self, rows: Integers) -> Optimizer:

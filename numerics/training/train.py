@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -12,13 +14,20 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from ...architecture import Architecture, resolve_architecture
 from ...features import FeatureDistribution, check_features
 from ...model import check_activation, check_penalty, check_sizes
 from ..arguments import broadcast_parameters, broadcast_to_grid, check_integer
 from .checkpoints import Checkpoint, configuration_of
 from .fused_engine import FusedEngine
 from .named_protocols import resolve_protocol
-from .plan import Engine, TrainingPlan, initial_pair
+from .plan import (
+    Engine,
+    TrainingPlan,
+    initial_parameters,
+    parameter_shapes,
+    split_parameters,
+)
 from .protocols import Protocol
 from .run import carry_out
 from .state import TrainingState
@@ -45,6 +54,9 @@ class TrainingResult:
     Attributes
     ----------
     W : ndarray of float64, shape (..., replicas, n_hidden, n_features)
+        The encoder.
+    V : ndarray of float64, shape (..., replicas, n_features, n_hidden)
+        The decoder: the transpose of W where the architecture is tied.
     b : ndarray of float64, shape (..., replicas, n_features)
     loss_history : ndarray of float64, shape (..., replicas, n_recorded)
         Loss on the batch of each recorded step, before that step's update: a sum over features and
@@ -53,6 +65,7 @@ class TrainingResult:
     recorded_steps : ndarray of int64, shape (n_recorded,)
         Counted from 0; the first and the last step are among them.
     W_history : ndarray of float64, shape (..., replicas, n_snapshots, n_hidden, n_features)
+    V_history : ndarray of float64, shape (..., replicas, n_snapshots, n_features, n_hidden)
     b_history : ndarray of float64, shape (..., replicas, n_snapshots, n_features)
         Weights and biases after the numbers of updates that `record_weights` asked for.
     weight_steps : ndarray of int64, shape (n_snapshots,)
@@ -61,21 +74,25 @@ class TrainingResult:
         Updates that were made: fewer than the protocol's steps where a plateau ended training.
         Losses of later steps are NaN, later weights those of the end.
     diverged : ndarray of bool, shape (..., replicas)
-        A weight or bias is not finite or exceeds `DIVERGED_ABOVE` in absolute value. W and b of
-        such a model are returned as they are.
+        A weight or bias is not finite or exceeds `DIVERGED_ABOVE` in absolute value. W, V and b
+        of such a model are returned as they are.
+    architecture : Architecture
     protocol : Protocol
     seed : int
     """
 
     W: Floats
+    V: Floats
     b: Floats
     loss_history: Floats
     recorded_steps: Integers
     W_history: Floats
+    V_history: Floats
     b_history: Floats
     weight_steps: Integers
     stopped_at: Integers
     diverged: NDArray[np.bool_]
+    architecture: Architecture
     protocol: Protocol
     seed: int
 
@@ -86,6 +103,7 @@ def train(
     *,
     density: ArrayLike,
     importance: ArrayLike,
+    architecture: str | Architecture = "tied",
     activation: str = "relu",
     features: FeatureDistribution | None = None,
     penalty: ArrayLike = 0.0,
@@ -95,7 +113,7 @@ def train(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     model_index: ArrayLike | None = None,
-    initial: tuple[ArrayLike, ArrayLike] | None = None,
+    initial: Sequence[ArrayLike] | None = None,
     record_every: int | None = None,
     record_weights: int | ArrayLike | None = None,
     engine: str = "auto",
@@ -119,11 +137,16 @@ def train(
     importance : array_like, shape (..., n_features)
         Finite and non-negative. Its leading dimensions broadcast with those of `density` to the
         shape of the grid.
+    architecture : str or Architecture
+        A name of `ARCHITECTURES`, or a specification: whether the decoder is tied to the encoder,
+        the activation of the hidden layer, and the target, x or |x|. The protocol's `weight_init`
+        draws a decoder of its own like the encoder, from another stream of random numbers.
     activation : {"relu", "linear"}
+        Of the outputs.
     features : feature distribution, optional
         What inputs are drawn from; None is `Independent`, with values uniform on [0, 1].
     penalty : array_like, broadcast to the grid
-        Interference penalty λ ≥ 0.
+        Interference penalty λ ≥ 0; 0 for any architecture but "tied".
     protocol : str or Protocol
         A name of `PROTOCOLS`, or a specification; `dataclasses.replace` derives one from another.
     replicas : int
@@ -136,18 +159,19 @@ def train(
         Names the stream of random numbers of each grid point; by default they are counted from 0.
         A sweep that trains a grid in parts passes the indices of the whole.
     initial : pair of array_like, optional
-        W and b to start from instead of the protocol's draw; they broadcast to the shapes of the
-        result.
+        W and b to start from instead of the protocol's draw, or W, V and b for an architecture
+        that is not tied; they broadcast to the shapes of the result.
     record_every : int, optional
         Steps between recorded losses; by default such that about 20 are recorded.
     record_weights : int or array_like of int, optional
         Record the weights every so many updates, and at the end; or after the given numbers of
         updates, of 0 to the protocol's number of steps. Takes 8 (m + 1) n bytes per model and
-        recorded step, which have to fit into memory.
+        recorded step, or 8 (2 m + 1) n with a decoder of its own, which have to fit into memory.
     engine : {"auto", "fused", "torch"}
-        "fused" trains every model by itself in compiled code, on CPUs only; "torch" trains packs of
-        models by operations of torch, on any device. Both see the same starts and the same data,
-        and round differently. "auto" is "fused" on a CPU and "torch" elsewhere.
+        "fused" trains every model by itself in compiled code, on CPUs only, and the architecture
+        "tied" only; "torch" trains packs of models by operations of torch, on any device. Both see
+        the same starts and the same data, and round differently. "auto" is "fused" where that can
+        be, and "torch" elsewhere.
     checkpoint : path, optional
         A file that holds the state of training meanwhile and in the end. Where it exists, training
         goes on from there, and gives to the last bit what it would have given in one go on the same
@@ -185,10 +209,22 @@ def train(
     >>> train(2, 1, density=[[0.1], [0.5]], importance=importance, protocol=Protocol(
     ...     name="brief", optimizer="sgd", learning_rate=0.1, steps=10, batch_size=4)).W.shape
     (2, 3, 1, 1, 2)
+
+    Two hidden dimensions learn |x| of one feature; its values have either sign.
+
+    >>> from superposition import Independent, ValueDistribution
+    >>> signed = Independent(ValueDistribution([1], symmetric=True))
+    >>> result = train(1, 2, density=1, importance=[1], features=signed,
+    ...     architecture="absolute-value", replicas=4)
+    >>> result.W.shape, result.V.shape
+    ((4, 2, 1), (4, 1, 2))
+    >>> best = result.loss_history[:, -1].argmin()
+    >>> bool(result.W[best, 0, 0] * result.W[best, 1, 0] < 0)  # one for each sign
+    True
     """
     check_sizes(n_features, n_hidden)
     features = check_features(features)
-    chosen = resolve_protocol(protocol)
+    chosen, model = resolve_protocol(protocol), resolve_architecture(architecture)
     check_integer("seed", seed)
     for name, count in (
         ("replicas", replicas),
@@ -202,6 +238,7 @@ def train(
     grid = parameters.shape
     plan = TrainingPlan(
         protocol=chosen,
+        architecture=model,
         activation=check_activation(activation),
         seed=int(seed),
         replicas=int(replicas),
@@ -209,16 +246,16 @@ def train(
         features=features,
         density=parameters.density.reshape(-1, n_features),
         importance=parameters.importance.reshape(-1, n_features),
-        penalty=broadcast_to_grid("penalty", check_penalty(penalty), grid).reshape(-1),
+        penalty=_penalty(penalty, model, grid),
         model_index=_model_index(model_index, grid),
-        initial=_initial(initial, (*grid, replicas), n_hidden, n_features),
+        initial=_initial(initial, (*grid, replicas), parameter_shapes(n_features, n_hidden, model)),
         recorded_steps=_recorded_steps(chosen.steps, record_every),
         weight_steps=_weight_steps(chosen.steps, record_weights),
         device=_device(device),
         dtype=_dtype(dtype),
     )
     _check_memory(plan)
-    name = _engine_name(engine, plan.device)
+    name = _engine_name(engine, plan.device, model)
     chosen_engine: Engine = FusedEngine(plan) if name == "fused" else TorchEngine(plan)
     state = carry_out(
         plan,
@@ -232,24 +269,34 @@ def train(
 
 
 def _result(plan: TrainingPlan, state: TrainingState, grid: tuple[int, ...]) -> TrainingResult:
-    n, m, shape = plan.n_features, plan.n_hidden, (*grid, plan.replicas)
+    shape = (*grid, plan.replicas)
     final = state.parameters.astype(np.float64)
     with np.errstate(invalid="ignore"):
         bounded = abs(final).max(axis=1) <= DIVERGED_ABOVE
-    n_snapshots = len(plan.weight_steps)
+    end = _unpacked(plan, final, shape)
+    history = _unpacked(plan, state.snapshots, (*shape, len(plan.weight_steps)))
     return TrainingResult(
-        W=final[:, : m * n].reshape(*shape, m, n),
-        b=final[:, m * n :].reshape(*shape, n),
+        W=end["W"],
+        V=end["V"],
+        b=end["b"],
         loss_history=state.losses.reshape(*shape, len(plan.recorded_steps)),
         recorded_steps=plan.recorded_steps,
-        W_history=state.snapshots[..., : m * n].reshape(*shape, n_snapshots, m, n),
-        b_history=state.snapshots[..., m * n :].reshape(*shape, n_snapshots, n),
+        W_history=history["W"],
+        V_history=history["V"],
+        b_history=history["b"],
         weight_steps=plan.weight_steps,
         stopped_at=state.stopped_at.reshape(shape),
         diverged=~bounded.reshape(shape),
+        architecture=plan.architecture,
         protocol=plan.protocol,
         seed=plan.seed,
     )
+
+
+def _unpacked(plan: TrainingPlan, rows: Floats, shape: tuple[int, ...]) -> dict[str, Floats]:
+    """Return W, V and b with these leading dimensions."""
+    named: dict[str, Floats] = split_parameters(rows.reshape(*shape, rows.shape[-1]), plan.shapes)
+    return {"V": named["W"].swapaxes(-1, -2), **named}
 
 
 def _available_cpus() -> int:
@@ -281,7 +328,8 @@ def _weight_steps(steps: int, wanted: int | ArrayLike | None) -> Integers:
 
 
 def _check_memory(plan: TrainingPlan) -> None:
-    needed = 8 * (plan.n_hidden + 1) * plan.n_features * plan.n_models * len(plan.weight_steps)
+    size = sum(prod(shape) for shape in plan.shapes.values())
+    needed = 8 * size * plan.n_models * len(plan.weight_steps)
     if needed > _physical_memory():
         raise ValueError(
             f"record_weights={len(plan.weight_steps)} steps of {plan.n_models} models take "
@@ -297,16 +345,31 @@ def _physical_memory() -> float:
         return math.inf
 
 
-def _engine_name(engine: str, device: torch.device) -> str:
+def _engine_name(engine: str, device: torch.device, architecture: Architecture) -> str:
     if engine not in _ENGINES:
         raise ValueError(f"engine must be one of {', '.join(_ENGINES)}, got {engine!r}")
     if engine == "fused" and device.type != "cpu":
         raise ValueError(
             f"engine 'fused' runs on the CPU only, got device {str(device)!r}; use 'torch' or 'auto'"
         )
+    if engine == "fused" and not architecture.is_standard:
+        raise ValueError(
+            f"engine 'fused' trains the architecture 'tied' only, got {architecture.name!r}; "
+            f"use 'torch' or 'auto'"
+        )
     if engine == "auto":
-        return "fused" if device.type == "cpu" else "torch"
+        return "fused" if device.type == "cpu" and architecture.is_standard else "torch"
     return engine
+
+
+def _penalty(penalty: ArrayLike, architecture: Architecture, grid: tuple[int, ...]) -> Floats:
+    values = check_penalty(penalty)
+    if values.any() and not architecture.is_standard:
+        raise ValueError(
+            f"penalty is of the architecture 'tied' only and must be 0 for {architecture.name!r}, "
+            f"got {penalty!r}"
+        )
+    return broadcast_to_grid("penalty", values, grid).reshape(-1)
 
 
 def _checkpoint(
@@ -329,12 +392,17 @@ def _model_index(model_index: ArrayLike | None, grid: tuple[int, ...]) -> Intege
 
 
 def _initial(
-    initial: tuple[ArrayLike, ArrayLike] | None, models: tuple[int, ...], m: int, n: int
-) -> tuple[Floats, Floats] | None:
+    initial: Sequence[ArrayLike] | None,
+    models: tuple[int, ...],
+    shapes: dict[str, tuple[int, ...]],
+) -> tuple[Floats, ...] | None:
     if initial is None:
         return None
-    W, b = initial_pair(initial, models, m, n)
-    return W.reshape(-1, m, n), b.reshape(-1, n)
+    parameters = initial_parameters(initial, models, shapes)
+    return tuple(
+        values.reshape(-1, *shape)
+        for values, shape in zip(parameters, shapes.values(), strict=True)
+    )
 
 
 def _device(device: str | torch.device) -> torch.device:

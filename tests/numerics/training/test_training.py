@@ -107,7 +107,7 @@ def test_loss_and_gradient_are_those_of_the_definition(
     kind: type[ElementwiseGradient | MatrixGradient], n: int, m: int, activation: Activation
 ) -> None:
     batch_size = 6
-    problem = {
+    problem: dict[str, Any] = {
         name: torch.from_numpy(values)
         for name, values in random_problem(n, m, 3, batch_size).items()
     }
@@ -123,7 +123,8 @@ def test_loss_and_gradient_are_those_of_the_definition(
     # A step of size 1 moves the weights by the gradient, whatever the layout.
     for parameter, slope in zip(gradient.parameters, gradient.gradients, strict=True):
         parameter.sub_(slope)
-    moved_W, moved_b = gradient.weights()
+    flat = gradient.flattened(gradient.parameters)
+    moved_W, moved_b = flat[:, : m * n].reshape(3, m, n), flat[:, m * n :]
     for model in range(3):
         W, b = packed.W[model].clone().requires_grad_(), packed.b[model].clone().requires_grad_()
         penalty = float(packed.penalty[model]) if packed.penalty is not None else 0.0
