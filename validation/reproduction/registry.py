@@ -10,7 +10,7 @@ from .experiment import Experiment
 
 __all__ = ["EXPERIMENTS", "find_experiment"]
 
-_MODULES: Final = ("introduction",)
+_MODULES: Final = ("introduction", "nonuniform")
 
 EXPERIMENTS: Final = MappingProxyType(
     {
