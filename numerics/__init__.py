@@ -20,6 +20,8 @@ from .training.named_protocols import PROTOCOLS, resolve_protocol
 from .training.population import PopulationTraining, train_on_population
 from .training.protocols import Normal, Plateau, Protocol, XavierNormal, Zero
 from .training.train import TrainingResult, train
+from .two_layer.exact import two_layer_loss
+from .two_layer.sampled import SampledLoss, sampled_loss
 
 __all__ = [
     "PROTOCOLS",
@@ -39,6 +41,7 @@ __all__ = [
     "Plateau",
     "PopulationTraining",
     "Protocol",
+    "SampledLoss",
     "TrainingResult",
     "XavierNormal",
     "Zero",
@@ -58,7 +61,9 @@ __all__ = [
     "random_starts",
     "resolve_protocol",
     "same_sign_probability",
+    "sampled_loss",
     "train",
     "train_on_population",
     "training_batch",
+    "two_layer_loss",
 ]
