@@ -1,0 +1,1 @@
+"""Names for trained weights: which polytopes the features form, and how sure that is."""
