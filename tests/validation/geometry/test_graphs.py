@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
 from superposition.theory import named_configuration
@@ -82,3 +83,13 @@ def test_any_model_can_be_drawn(W: NDArray[np.float64]) -> None:
 def test_geometry_of_another_model_is_refused() -> None:
     with pytest.raises(ValueError, match=r"geometry is of a W of shape \(1, 2\).*leave out"):
         feature_graph(np.eye(3), identify_geometry([[1, -1]]))
+
+
+def test_opposed_features_are_joined_in_blue_and_aligned_ones_in_orange() -> None:
+    figure = plot_feature_graphs([[1.0, -1.0, 0.9]])
+    (graph,) = feature_graph([[1.0, -1.0, 0.9]])
+    lines = figure.axes[0].collections[0]
+    blue, orange = to_rgba("#0072B2"), to_rgba("#D55E00")
+    colors = [tuple(color) for color in np.asarray(lines.get_edgecolor()).tolist()]
+    assert colors == [blue if weight < 0 else orange for weight in graph.weights]
+    assert {text.get_text()[:7] for text in figure.legends[0].get_texts()} == {"opposed", "aligned"}
