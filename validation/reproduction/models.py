@@ -59,8 +59,8 @@ def train_along_density(
     weights = np.asarray(importance, dtype=np.float64)
     model: dict[str, Any] = {"activation": activation, "features": features}
     result = run.train(
-        label, n_features, n_hidden, density=grid, importance=weights, protocol=protocol,
-        replicas=replicas, **model,
+        label, n_features, n_hidden, density=grid[:, np.newaxis], importance=weights,
+        protocol=protocol, replicas=replicas, **model,
     )  # fmt: skip
     kept = ~result.diverged
     W = np.where(kept[..., None, None], result.W, 0.0)

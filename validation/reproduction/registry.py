@@ -10,7 +10,7 @@ from .experiment import Experiment
 
 __all__ = ["EXPERIMENTS", "find_experiment"]
 
-_MODULES: Final = ("introduction", "nonuniform")
+_MODULES: Final = ("introduction", "demonstrating", "nonuniform")
 
 EXPERIMENTS: Final = MappingProxyType(
     {

@@ -1,0 +1,268 @@
+"""Demonstrating superposition: linear and ReLU models of many features, from dense to sparse."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ....numerics import population_loss
+from ..captions import listed, sentence
+from ..columns import SUPERPOSED, constant_loss, describe_columns, misplaced
+from ..drawing import BLUE, GREEN, VERMILION
+from ..experiment import Experiment, Run
+from ..gallery import ShownModel, draw_models
+from ..measurement import Measured, Measurement
+from ..models import REPRESENTED, best_replica, train_along_density
+
+__all__ = ["EXPERIMENTS"]
+
+_ACTIVATIONS: Final = ("linear", "relu")
+_ANTIPODAL: Final = -0.9
+_SPARSE: Final = 0.03  # where the source sees positive interference
+_POSITIVE, _NEGATIVE = 0.05, -0.01
+
+_UNKNOWN: Final = Measurement(0.0, -np.inf, np.inf)
+"""What is measured where no model has what is to be measured."""
+
+
+@dataclass(frozen=True)
+class _Settings:
+    n_features: int
+    n_hidden: int
+    decay: float
+    replicas: int
+    density: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+    protocol: str = "elhage2022"
+
+
+def _compute(settings: _Settings, run: Run) -> xr.Dataset:
+    n, m = settings.n_features, settings.n_hidden
+    importance = settings.decay ** np.arange(n)
+    parts = [_trained(settings, run, importance, activation) for activation in _ACTIVATIONS]
+    data = xr.concat(
+        parts, xr.Variable("activation", list(_ACTIVATIONS)), data_vars="all",
+        combine_attrs="drop_conflicts",
+    )  # fmt: skip
+    data["importance"] = ("feature", importance)
+    data["top_loss"] = ("density", constant_loss(settings.density, importance[m:]))
+    data["bound_gap"] = ("density", [_bound_gap(m, importance, s) for s in settings.density])
+    return data
+
+
+def _trained(settings: _Settings, run: Run, importance: Any, activation: str) -> xr.Dataset:
+    models = train_along_density(
+        run, activation, settings.n_features, settings.n_hidden, density=settings.density,
+        importance=importance, protocol=settings.protocol, replicas=settings.replicas,
+        activation=activation,
+    )  # fmt: skip
+    best = best_replica(models)
+    shown = {"best_W": best.W.astype(np.float32), "best_b": best.b.astype(np.float32)}
+    return models.drop_vars(["W", "b", "importance"]).merge(describe_columns(models)).assign(shown)
+
+
+def _bound_gap(m: int, importance: Any, s: float) -> float:
+    """Return by what share keeping the first m features exceeds the bound for linear models.
+
+    Of any map of rank m the loss is at least the sum of the n − m least eigenvalues of D C, with
+    the importances D and the covariance C of the inputs (Eckart and Young 1936).
+    """
+    n = len(importance)
+    W, b = np.eye(m, n), np.where(np.arange(n) < m, 0.0, s / 2)
+    loss = float(population_loss(W, b, density=s, importance=importance, activation="linear"))
+    scale = np.sqrt(importance)
+    eigenvalues = np.linalg.eigvalsh((s / 3 - s**2 / 4) * np.diag(scale**2))
+    return loss / float(eigenvalues[: n - m].sum()) - 1
+
+
+def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
+    relu = data.sel(activation="relu")
+    return {**_linear(data.sel(activation="linear")), **_gains(relu), **_superposition(relu)}
+
+
+def _linear(data: xr.Dataset) -> dict[str, Measured]:
+    wrong = misplaced(data.norm, data.sizes["hidden"])
+    best = wrong.isel(replica=_best(data))
+    excess = data.trained_loss.min("replica") / data.top_loss - 1
+    right = (wrong == 0).sum("replica")
+    replicas = data.sizes["replica"]
+    return {
+        "linear_optimum_gap": _each(data.bound_gap, 0),
+        "linear_misplaced": _each(best, replicas),
+        "linear_excess": _each(excess, replicas),
+        "linear_share": {
+            f"s = {s:g}": Measurement.share(int(right.sel(density=s)), replicas)
+            for s in data.density.values
+        },
+    }
+
+
+def _gains(data: xr.Dataset) -> dict[str, Measured]:
+    """Return what ReLU models gain over keeping the first features, densely and sparsely."""
+    replicas, dense = data.sizes["replica"], {"density": [1.0]}
+    gain = 1 - data.trained_loss.min("replica") / data.top_loss
+    wrong = misplaced(data.norm, data.sizes["hidden"]).isel(replica=_best(data))
+    return {
+        "relu_dense_misplaced": _each(wrong.sel(dense), replicas),
+        "relu_dense_gain": _each(gain.sel(dense), replicas),
+        "relu_gain": _each(gain.where(gain.density < 1, drop=True), replicas),
+    }
+
+
+def _superposition(data: xr.Dataset) -> dict[str, Measured]:
+    is_represented = data.norm > REPRESENTED
+    shared = is_represented & (data.interference > SUPERPOSED)
+    antipodal = _share(shared & (data.lowest_cosine < _ANTIPODAL), shared)
+    first = _onset(shared)
+    sparse = data.sel(density=data.density.values[data.density.values <= _SPARSE])
+    both = (sparse.highest_overlap > _POSITIVE) & (sparse.b < _NEGATIVE)
+    positive = _share(both & (sparse.norm > REPRESENTED), sparse.norm > REPRESENTED)
+    earlier = _precedence(data.importance.values, is_represented & ~shared, shared)
+    last = float(data.density.min())
+    return {
+        "least_important_first": _mean_at(earlier, first),
+        "antipodal_at_first": _mean_at(antipodal, first),
+        "antipodal_at_last": _mean_at(antipodal, last),
+        "positive_with_negative_bias": {
+            f"s = {s:g}": _mean(positive.sel(density=s)) for s in sparse.density.values
+        },
+    }
+
+
+def _onset(shared: xr.DataArray) -> float | None:
+    """Return the greatest density at which half of the models have a feature in superposition."""
+    often = shared.any("feature").mean("replica") >= 0.5
+    return float(often.density.where(often).max()) if bool(often.any()) else None
+
+
+def _precedence(importance: Any, apart: xr.DataArray, shared: xr.DataArray) -> xr.DataArray:
+    """Return the share of pairs in which the one apart is more important than the one that shares.
+
+    NaN where a model lacks one of the two kinds.
+    """
+    above = xr.DataArray(importance[:, np.newaxis] > importance, dims=("feature", "other"))
+    others = shared.rename(feature="other")
+    pairs = apart.sum("feature") * others.sum("other")
+    ordered = xr.dot(apart * 1.0, above * 1.0, others * 1.0, dim=("feature", "other"))
+    return ordered / pairs.where(pairs > 0)
+
+
+def _share(part: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
+    total = whole.sum("feature")
+    return part.sum("feature") / total.where(total > 0)
+
+
+def _mean_at(values: xr.DataArray, density: float | None) -> Measured:
+    if density is None:
+        return _UNKNOWN
+    return {f"s = {density:g}": _mean(values.sel(density=density))}
+
+
+def _mean(values: xr.DataArray) -> Measurement:
+    known = values.values[np.isfinite(values.values)]
+    return Measurement.mean(known) if len(known) else _UNKNOWN
+
+
+def _best(data: xr.Dataset) -> xr.DataArray:
+    return data.trained_loss.fillna(np.inf).argmin("replica")
+
+
+def _each(values: xr.DataArray, seeds: int) -> dict[str, Measurement]:
+    return {
+        f"s = {s:g}": Measurement.exact(float(values.sel(density=s)), seeds)
+        for s in values.density.values
+    }
+
+
+def _draw(data: xr.Dataset) -> Figure:
+    figure = Figure(figsize=(13, 6.2), layout="constrained")
+    upper, lower = figure.subfigures(2, 1, height_ratios=[1.9, 1])
+    draw_models(upper, _shown(data))
+    left, right = lower.subplots(1, 2)
+    _draw_losses(left, data)
+    _draw_counts(right, data)
+    return figure
+
+
+def _shown(data: xr.Dataset) -> list[ShownModel]:
+    chosen = [("linear", s) for s in (data.density.values[0], data.density.values[-1])]
+    chosen += [("relu", s) for s in data.density.values]
+    names = {"linear": "linear", "relu": "ReLU"}
+    found = []
+    for activation, s in chosen:
+        model = data.sel(activation=activation, density=s)
+        title = f"{names[activation]}\n$s$ = {s:g}"
+        found.append(ShownModel(title, model.best_W.values, model.best_b.values))
+    return found
+
+
+def _draw_losses(ax: Axes, data: xr.Dataset) -> None:
+    for activation, name, color in (("linear", "linear", BLUE), ("relu", "ReLU", VERMILION)):
+        loss = data.trained_loss.sel(activation=activation) / data.top_loss
+        ax.plot(loss.density, loss.min("replica"), color=color, label=f"{name}, best model")
+        ax.plot(loss.density, loss.values, ".", color=color, alpha=0.4, markersize=4)
+    ax.axhline(1, color="0.3", linestyle="--", linewidth=1, label="most important features only")
+    ax.set(xscale="log", ylim=(0, 1.15), xlabel="density $s = P(x_i \\neq 0)$",
+           ylabel="relative exact loss")  # fmt: skip
+    ax.legend(fontsize=8)
+
+
+def _draw_counts(ax: Axes, data: xr.Dataset) -> None:
+    relu = data.sel(activation="relu")
+    is_represented = relu.norm > REPRESENTED
+    shared = is_represented & (relu.interference > SUPERPOSED)
+    pairs = shared & (relu.lowest_cosine < _ANTIPODAL)
+    for values, name, style, color in (
+        (is_represented, "represented", "-o", BLUE),
+        (shared, "in superposition", "-s", VERMILION),
+        (pairs, "in an antipodal pair", "-^", GREEN),
+    ):
+        mean = values.sum("feature").mean("replica")
+        ax.plot(mean.density, mean, style, color=color, label=name, markersize=4)
+    ax.axhline(data.sizes["hidden"], color="0.3", linestyle="--", linewidth=1, label="dimensions")
+    ax.set(xscale="log", xlabel="density $s = P(x_i \\neq 0)$", ylabel="features of ReLU")
+    ax.legend(fontsize=8)
+
+
+def _caption(data: xr.Dataset) -> str:
+    n, m = data.sizes["feature"], data.sizes["hidden"]
+    return sentence(
+        data,
+        f"Best of the linear and ReLU models of n = {n} features in m = {m} dimensions at "
+        f"densities s = P(x_i ≠ 0) of {listed(data.density.values)}; importances fall by a factor "
+        f"of {data.importance.values[1]:g}. Bars are colored by interference Σ_{{j≠i}} (Ŵ_i·W_j)². "
+        f"Below: exact losses relative to keeping the {m} most "
+        f"important features, which is the least loss of linear models; mean numbers of features.",
+    )
+
+
+_TWENTY: Final = _Settings(n_features=20, n_hidden=5, decay=0.7, replicas=20)
+_EIGHTY: Final = _Settings(n_features=80, n_hidden=20, decay=0.9, replicas=10)
+_SHORT: Final = {"protocol": "elhage2022,steps=20,batch_size=32", "replicas": 2}
+
+
+def _experiment(full: _Settings, quick_replicas: int, also: str) -> Experiment[_Settings]:
+    n, m = full.n_features, full.n_hidden
+    return Experiment(
+        name=f"demonstrating-{n}",
+        title=f"Demonstrating superposition: {n} features in {m} dimensions, linear and ReLU",
+        source=f"Elhage et al. 2022, demonstrating superposition; {also}",
+        tiny=replace(full, density=(1.0, 0.1, 0.01), **_SHORT),
+        quick=replace(full, replicas=quick_replicas),
+        full=full,
+        compute=_compute,
+        measure=_measure,
+        draw=_draw,
+        caption=_caption,
+    )
+
+
+EXPERIMENTS: Final = (
+    _experiment(_TWENTY, 6, "figure 3 of Roe"),
+    _experiment(_EIGHTY, 3, "figure 7 of Roe"),
+)
