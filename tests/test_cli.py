@@ -42,7 +42,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         ["train"],
         ["phase-diagram"],
         ["explain"],
+        ["sweep"],
         ["report"],
+        ["test"],
+        ["reproduce"],
         ["verify"],
     ],
 )
@@ -273,6 +276,57 @@ def test_status_of_a_phase_diagram(
     assert run(capsys, "phase-diagram")[0] == 2
 
 
+def test_a_sweep_is_a_table_of_diagrams_that_other_commands_take_apart(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Oracle: each diagram computed by itself."""
+    grid, out = SMALL[1:], tmp_path / "swept"
+    code, printed, _ = run(
+        capsys, "sweep", *grid, "--penalty", "0", "--penalty", "1/2", "--out", str(out)
+    )
+    assert code == 0
+    assert printed.splitlines()[0].split() == [
+        "penalty", "theory-optimum", "optimum-trained", "theory-trained", "stuck",
+    ]  # fmt: skip
+    assert len(list(out.glob("phase_diagram-*.png"))) == 2
+    swept = load_dataset(out)
+    alone = tmp_path / "alone"
+    assert run(capsys, *SMALL, "--penalty", "1/2", "--out", str(alone))[0] == 0
+    assert validation.select_diagram(swept, penalty=0.5).identical(load_dataset(alone))
+
+    code, _, err = run(capsys, "test", str(out))
+    assert (code, "choose a value for each dimension of the sweep (penalty)" in err) == (2, True)
+    code, printed, _ = run(capsys, "test", str(out), "--at", "penalty=0.5", "--json")
+    assert (code, json.loads(printed)["points"]) == (0, 4)
+    report = tmp_path / "report.html"
+    code, _, _ = run(
+        capsys, "report", str(out), "--at", "penalty=0", "--starts", "0", "--out", str(report)
+    )
+    assert code == 0
+    assert report.exists()
+
+
+def test_boundaries_between_phases_that_are_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Oracle: the closed form 2s/(4 − 5s)."""
+    grid = ["--density", "0.2:0.4:2", "--importance", "0.05:1:6", "--replicas", "2"]
+    out = str(tmp_path / "diagram")
+    assert run(capsys, "phase-diagram", *grid, "--starts", "8", "--out", out)[0] == 0
+    sides = ["--before", "ignore last", "--beyond", "superpose both"]
+    code, printed, _ = run(capsys, "test", out, *sides, "--json")
+    assert code == 0
+    rows = json.loads(printed)["boundaries"]
+    assert rows
+    for row in rows:
+        s = row["density"]
+        assert row["closed_form"] == pytest.approx(2 * s / (4 - 5 * s), rel=1e-9)
+    assert run(capsys, "test", out, "--before", "ignore last")[0] == 2
+    assert "is made of" in run(capsys, "test", out, "--before", "x", "--beyond", "y")[2]
+    for place in ("penalty", "depth=1", "size=3"):
+        assert "--at" in run(capsys, "test", out, "--at", place)[2]
+
+
 @pytest.mark.parametrize("name", ["summary.txt", "phase_diagram.png", "dataset.zarr"])
 def test_files_of_others_are_never_overwritten(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
@@ -318,6 +372,12 @@ def test_verify_exits_with_one_when_a_check_fails(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["sweep", "--out", "{tmp}/new"], "nothing varies"),
+        (["sweep", "--seed", "0", "--seed", "0", "--out", "{tmp}/new"], "must differ"),
+        (["sweep", "--seed", "0", "--seed", "1"], "missing option '--out'"),
+        (["reproduce"], "name experiments"),
+        (["reproduce", "nothing"], "experiment must be one of intro"),
+        (["verify", "--results", "{tmp}"], "--results is of use with --claims only"),
         (["derive", "1,0;0"], "have 2, 1 entries"),
         (["derive", "1,x"], "the sign of x is undecided"),
         (["derive", "1,-1", "--density", "1.5"], "density"),

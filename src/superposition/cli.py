@@ -20,6 +20,7 @@ from .commands.models import minimize, train
 from .commands.phase_diagram import phase_diagram
 from .commands.report import report
 from .commands.reproduce import reproduce
+from .commands.sweep import sweep
 from .commands.test import test
 from .commands.verify import verify
 
@@ -36,7 +37,7 @@ def cli() -> None:
 
 
 for _command in (
-    derive, minimize, basins, train, phase_diagram, explain, report, test, reproduce, verify,
+    derive, minimize, basins, train, phase_diagram, sweep, explain, report, test, reproduce, verify,
 ):  # fmt: skip
     cli.add_command(_command)
 

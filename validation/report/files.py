@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..comparison.attribution import FILE_NAME as ATTRIBUTION_NAME, load_maps
+from ..sweeps.dataset import select_diagram
 from ..sweeps.storage import load_dataset
 from .landscape import DEFAULT_STARTS
 from .page import GENERATOR, report_html
@@ -34,7 +37,11 @@ class ForeignFileError(ValueError):
 
 
 def write_report(
-    folder: str | Path, out: str | Path | None = None, *, starts: int = DEFAULT_STARTS
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    starts: int = DEFAULT_STARTS,
+    at: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the report of the phase diagram in a folder; return where.
 
@@ -48,19 +55,21 @@ def write_report(
         whole or not at all.
     starts : int
         As in `report_html`.
+    at : dict, optional
+        Which diagram of a sweep, as `select_diagram` takes it.
 
     Raises
     ------
     FileNotFoundError
         If the folder holds no dataset.
     ValueError
-        If the dataset is unfinished, or too large for a page.
+        If the dataset is unfinished or too large for a page, or `at` does not choose one diagram.
     ForeignFileError
         If `out` is there and is no report.
     OSError
         If it cannot be written.
     """
-    dataset = load_dataset(folder)
+    dataset = select_diagram(load_dataset(folder), **(at or {}))
     path = Path(folder) / REPORT_NAME if out is None else Path(out)
     _refuse_foreign(path)
     explained = Path(folder) / ATTRIBUTION_NAME

@@ -1,7 +1,14 @@
 """Statistics of trained models: where phases change, whether losses are predicted, features."""
 
 from .accuracy import FeatureAccuracy, feature_accuracy
-from .boundaries import closed_form_boundary, exact_boundary, trained_boundary
+from .boundaries import (
+    BEFORE,
+    BEYOND,
+    candidate_boundary,
+    closed_form_boundary,
+    exact_boundary,
+    trained_boundary,
+)
 from .equivalence import (
     replicas_needed,
     share_test,
@@ -22,10 +29,13 @@ from .predicted_loss import loss_tests
 from .transition import Transition, fit_transition, simulated_counts
 
 __all__ = [
+    "BEFORE",
+    "BEYOND",
     "FeatureAccuracy",
     "FeatureTest",
     "Transition",
     "benjamini_hochberg",
+    "candidate_boundary",
     "closed_form_boundary",
     "exact_boundary",
     "feature_accuracy",

@@ -17,7 +17,14 @@ from ..comparison.agreement import phases_of
 from ..phases import classify, phase_names
 from .transition import fit_transition
 
-__all__ = ["BEFORE", "BEYOND", "closed_form_boundary", "exact_boundary", "trained_boundary"]
+__all__ = [
+    "BEFORE",
+    "BEYOND",
+    "candidate_boundary",
+    "closed_form_boundary",
+    "exact_boundary",
+    "trained_boundary",
+]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int8]
@@ -109,20 +116,78 @@ def trained_boundary(
     )
 
 
-def _named(name: str) -> Configuration:
-    return next(candidate for candidate in candidates(2, 1) if candidate.name == name)
+def candidate_boundary(dataset: xr.Dataset, *, before: str, beyond: str) -> Floats:
+    """Return r at which two candidates of a phase diagram have equal losses, at each density.
+
+    Of any inputs, activation and penalty: a candidate's loss is linear in the importances, so that
+    its values at two of them tell it everywhere.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        As `phase_diagram` returns it, with at least two importances.
+    before, beyond : str
+        Names of candidates.
+
+    Returns
+    -------
+    ndarray, shape (densities,)
+        NaN where the losses are equal at no r > 0.
+
+    Raises
+    ------
+    ValueError
+        If a candidate has no such name, or there is one importance only.
+
+    Examples
+    --------
+    >>> loss = xr.DataArray(
+    ...     [[[1.0, 3.0], [2.0, 3.0]]],
+    ...     {"importance": [1.0, 2.0], "candidate": ["a", "b"]},
+    ...     ("density", "importance", "candidate"),
+    ... )
+    >>> candidate_boundary(xr.Dataset({"candidate_loss": loss}), before="a", beyond="b").tolist()
+    [3.0]
+    """
+    names = dataset["candidate"].values.tolist()
+    _codes((before, beyond), names)
+    r = np.asarray(dataset["importance"], dtype=np.float64)
+    if len(r) < 2:
+        raise ValueError(f"a boundary in r needs at least two importances, got {r.tolist()}")
+    first, last = (
+        np.asarray(dataset["candidate_loss"].isel(importance=k).sel(candidate=before))
+        - np.asarray(dataset["candidate_loss"].isel(importance=k).sel(candidate=beyond))
+        for k in (0, -1)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        located = r[0] - first * (r[-1] - r[0]) / (last - first)
+    return np.where((located > 0) & np.isfinite(located), located, np.nan)
+
+
+def _named(name: str, size: tuple[int, int]) -> Configuration:
+    known = {candidate.name: candidate for candidate in candidates(*size)}
+    if name not in known:
+        raise ValueError(f"a candidate of {size} models is one of {', '.join(known)}, got {name!r}")
+    return known[name]
 
 
 def closed_form_boundary(
-    density: ArrayLike, *, before: str = BEFORE[0], beyond: str = BEYOND[0]
+    density: ArrayLike,
+    *,
+    before: str = BEFORE[0],
+    beyond: str = BEYOND[0],
+    n_features: int = 2,
+    n_hidden: int = 1,
 ) -> Floats:
-    """Return r at which the closed-form losses of two candidates of (2, 1) models are equal.
+    """Return r at which the closed-form losses of two candidates are equal.
 
     Parameters
     ----------
     density : array_like, shape (...)
     before, beyond : str
         Names of candidates.
+    n_features, n_hidden : int
+        Sizes of the model.
 
     Returns
     -------
@@ -132,17 +197,22 @@ def closed_form_boundary(
     Raises
     ------
     ValueError
-        If a candidate has no such name.
+        If a candidate has no such name, or the losses differ by a factor that r does not enter.
 
     Examples
     --------
     >>> closed_form_boundary([0.2, 0.5]).round(6).tolist()  # 2s/(4 − 5s)
     [0.133333, 0.666667]
     """
-    names = [candidate.name for candidate in candidates(2, 1)]
-    _codes((before, beyond), names)
     values = np.asarray(density, dtype=np.float64)
-    (solution,) = phase_boundary(_named(before), _named(beyond))
+    sides = [_named(name, (n_features, n_hidden)) for name in (before, beyond)]
+    solutions = phase_boundary(*sides)
+    if len(solutions) != 1:
+        raise ValueError(
+            f"the losses of {before} and {beyond} are equal at {len(solutions)} values of r, so "
+            f"that there is no boundary in r between them; name other candidates"
+        )
+    (solution,) = solutions
     with np.errstate(divide="ignore"):
         located = np.broadcast_to(sympy.lambdify(s, solution, "numpy")(values), values.shape)
     return np.where((located > 0) & np.isfinite(located), located, np.nan)
@@ -153,10 +223,12 @@ def exact_boundary(
     between: tuple[float, float],
     *,
     beyond: Sequence[str] = BEYOND,
+    n_features: int = 2,
+    n_hidden: int = 1,
     starts: int = _STARTS,
     seed: int = 0,
 ) -> Floats:
-    """Return r at which the exact optimum of (2, 1) models enters the phases `beyond`.
+    """Return r at which the exact optimum enters the phases `beyond`.
 
     By bisection in log r on the phase of the optimum, which is found by descent from random
     starts; to about 1e-11 of r, where the optimum is found at every step.
@@ -168,6 +240,8 @@ def exact_boundary(
         Values of r, one below all boundaries and one above; positive.
     beyond : sequence of str
         Names of phases.
+    n_features, n_hidden : int
+        Sizes of the model.
     starts, seed : int
         Of the search.
 
@@ -189,11 +263,12 @@ def exact_boundary(
     values = np.asarray(density, dtype=np.float64)
     if not 0 < between[0] < between[1] < np.inf:
         raise ValueError(f"between must be two values of r, 0 < low < high, got {between}")
-    codes = _codes(beyond, phase_names(2, 1))
+    size = (n_features, n_hidden)
+    codes = _codes(beyond, phase_names(*size))
     low, high = (np.full(values.shape, np.log(end)) for end in between)
 
     def is_beyond(log_r: Floats) -> NDArray[np.bool_]:
-        return np.isin(_optimal_phase(values, np.exp(log_r), starts, seed), codes)
+        return np.isin(_optimal_phase(size, values, np.exp(log_r), starts, seed), codes)
 
     enclosed = ~is_beyond(low) & is_beyond(high)
     for _ in range(_HALVINGS):
@@ -203,15 +278,20 @@ def exact_boundary(
     return np.where(enclosed, np.exp(0.5 * (low + high)), np.nan)
 
 
-def _optimal_phase(density: Floats, r: Floats, starts: int, seed: int) -> Codes:
+def _optimal_phase(
+    size: tuple[int, int], density: Floats, r: Floats, starts: int, seed: int
+) -> Codes:
     """Return the phase of the lowest of many descents for each model."""
-    start_W, start_b = random_starts(2, 1, starts, seed)
+    n, m = size
+    start_W, start_b = random_starts(n, m, starts, seed)
     shape = (*density.shape, starts)
+    importance = np.ones((*r.shape, 1, n))
+    importance[..., -1] = r[..., np.newaxis]
     found = descend(
-        np.broadcast_to(start_W, (*shape, 1, 2)),
-        np.broadcast_to(start_b, (*shape, 2)),
+        np.broadcast_to(start_W, (*shape, m, n)),
+        np.broadcast_to(start_b, (*shape, n)),
         density=np.broadcast_to(density[..., np.newaxis], shape),
-        importance=np.stack([np.ones_like(r), r], axis=-1)[..., np.newaxis, :],
+        importance=importance,
     )
     best = found.loss.argmin(axis=-1)[..., np.newaxis]
     W = np.take_along_axis(found.W, best[..., np.newaxis, np.newaxis], axis=-3)[..., 0, :, :]

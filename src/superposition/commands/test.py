@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import json_option, strict_json
+from .selection import at_option, chosen_place
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,46 +30,88 @@ __all__ = ["test"]
     "--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.05,
     show_default=True, help="Chance of any false rejection on the whole map.",
 )  # fmt: skip
+@click.option(
+    "--before", "before", multiple=True, metavar="PHASE",
+    help="Phase on the side of small r of the boundary to locate; repeat it for more.  "
+    "[default for (2, 1): ignore last]",
+)  # fmt: skip
+@click.option(
+    "--beyond", "beyond", multiple=True, metavar="PHASE",
+    help="The same for large r.  [default for (2, 1): superpose both, partial superposition]",
+)  # fmt: skip
+@at_option
 @json_option
-def test(folder: Path, margin: float, level: float, as_json: bool) -> None:
+def test(
+    folder: Path,
+    margin: float,
+    level: float,
+    before: tuple[str, ...],
+    beyond: tuple[str, ...],
+    places: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Test the trained models of the phase diagram in DIR.
 
-    DIR is what `superposition phase-diagram --out DIR` wrote. Prints, for two features in one
-    dimension, where trained models begin to superpose both features, with intervals; and at how
-    many points it is shown that training reaches the loss that theory or the exact optimum
-    predicts. The null hypotheses are that it does not.
+    DIR is what `superposition phase-diagram --out DIR` wrote, or `sweep` and then --at. Prints
+    where trained models change phase, with intervals (for other sizes than two features in one
+    dimension say between which phases); and at how many points it is shown that training reaches
+    the loss that theory or the exact optimum predicts. The null hypotheses are that it does not.
     """
-    from ..validation import load_dataset
+    from ..validation import load_dataset, select_diagram
     from ..validation.statistics import loss_tests
 
-    dataset = load_dataset(folder)
+    dataset = select_diagram(load_dataset(folder), **chosen_place(places))
+    sides = _sides(dataset, before, beyond)
     tests = loss_tests(dataset, margin=margin)
-    boundaries = _boundaries(dataset)
+    boundaries = [] if sides is None else _boundaries(dataset, *sides)
     counts = _counts(tests, level)
     if as_json:
         click.echo(strict_json({"boundaries": boundaries, "points": tests.typical_p.size} | counts))
         return
-    if boundaries:
-        click.echo("r at which trained models begin to superpose both features (95 % intervals)")
+    if sides is not None:
+        crossed = " to ".join(" or ".join(side) for side in sides)
+        click.echo(f"r at which trained models change from {crossed} (95 % intervals)")
+        if not boundaries:
+            click.echo("  nowhere on this grid")
     for row in boundaries:
+        closed = row["closed_form"]
+        beside = "" if math.isnan(closed) else f"  closed forms {closed:.4g}"
         click.echo(
             f"  s = {row['density']:<8.4g} {row['location']:.4g} [{row['low']:.4g}, "
-            f"{row['high']:.4g}]  closed forms {row['closed_form']:.4g}"
+            f"{row['high']:.4g}]{beside}"
         )
     click.echo(f"loss within {margin:.3g} of the prediction, shown at level {level:g} for the map")
     for name, count in counts.items():
         click.echo(f"  {count} of {tests.typical_p.size} points  {name.replace('_', ' ')}")
 
 
-def _boundaries(dataset: xr.Dataset) -> list[dict[str, float]]:
-    """Return the located boundaries; none for other sizes, or too few importances."""
-    from ..validation.statistics import closed_form_boundary, trained_boundary
+def _sides(
+    dataset: xr.Dataset, before: tuple[str, ...], beyond: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Return the phases on both sides of the boundary to locate; None if there is none to."""
+    from ..validation.statistics import BEFORE, BEYOND
 
+    if bool(before) != bool(beyond):
+        raise click.UsageError("--before and --beyond go together")
+    if before:
+        return before, beyond
     sizes = dataset.sizes
-    if (sizes["feature"], sizes["hidden"]) != (2, 1) or sizes["importance"] < 3:
-        return []
-    found = trained_boundary(dataset)
-    closed = closed_form_boundary(found.density)
+    usual = (sizes["feature"], sizes["hidden"]) == (2, 1) and sizes["importance"] >= 3
+    return (BEFORE, BEYOND) if usual else None
+
+
+def _boundaries(
+    dataset: xr.Dataset, before: tuple[str, ...], beyond: tuple[str, ...]
+) -> list[dict[str, float]]:
+    """Return the located boundaries, beside that of the first two named if they are candidates."""
+    import numpy as np
+
+    from ..validation.statistics import candidate_boundary, trained_boundary
+
+    found = trained_boundary(dataset, before=before, beyond=beyond)
+    closed = np.full(len(found.density), np.nan)
+    if {before[0], beyond[0]} <= set(dataset["candidate"].values.tolist()):
+        closed = candidate_boundary(dataset, before=before[0], beyond=beyond[0])
     columns: dict[str, Any] = {name: found[name] for name in ("density", "location", "low", "high")}
     columns["closed_form"] = closed
     rows = zip(*columns.values(), strict=True)

@@ -43,5 +43,5 @@ def test_what_is_no_measurement_is_refused() -> None:
         Measurement.exact(np.nan)
     with pytest.raises(ValueError, match="seeds must be"):
         Measurement(0.5, 0.0, 1.0, -1)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="k \\(3\\) must not be greater than n \\(2\\)"):
         Measurement.share(3, 2)

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from superposition.features import CoActive, FeatureDistribution, Independent
 from superposition.numerics import descend
+from superposition.theory import candidates, phase_boundary
 from superposition.validation import phase_diagram, phase_names
 from superposition.validation.statistics import (
+    candidate_boundary,
     closed_form_boundary,
     exact_boundary,
     trained_boundary,
@@ -91,3 +94,67 @@ def test_refuses_unknown_phases() -> None:
         ValueError, match="a side of a boundary is made of ignore first, ignore last"
     ):
         trained_boundary(planted(0.3, 0), before=["nothing"])
+
+
+@pytest.mark.parametrize(
+    ("features", "penalty"), [(Independent(), 0.0), (Independent(), 0.05), (CoActive(), 0.0)]
+)
+def test_candidate_boundary_is_where_the_derived_losses_are_equal(
+    features: FeatureDistribution, penalty: float
+) -> None:
+    """Oracle: SymPy's losses of the two candidates, at the r that was found."""
+    diagram = phase_diagram(
+        density=[0.2, 0.5], importance=[0.3, 4.0], features=features, penalty=penalty,
+        replicas=1, starts=1,
+    )  # fmt: skip
+    found = candidate_boundary(diagram, before="ignore last", beyond="superpose both")
+    sides = {candidate.name: candidate for candidate in candidates(2, 1)}
+    for density, r in zip(diagram.density.values, found, strict=True):
+        losses = [
+            float(
+                sides[name].loss(
+                    density=density, importance=[1, r], features=features, penalty=penalty
+                )
+            )
+            for name in ("ignore last", "superpose both")
+            if np.isfinite(r)
+        ]
+        assert losses == pytest.approx(losses[::-1], rel=1e-10)
+    assert np.isfinite(found).any() or isinstance(features, CoActive)
+
+
+def test_boundaries_of_three_features_in_two_dimensions() -> None:
+    """Oracles: the solution of SymPy, and a diagram whose optimum changes phase there."""
+    density = np.array([0.1, 0.2])
+    size = {"n_features": 3, "n_hidden": 2}
+    closed = closed_form_boundary(
+        density, before="ignore last", beyond="superpose last two", n_features=3, n_hidden=2
+    )
+    sides = {candidate.name: candidate for candidate in candidates(3, 2)}
+    (solution,) = phase_boundary(sides["ignore last"], sides["superpose last two"])
+    symbol = next(iter(solution.free_symbols))
+    expected = [float(solution.subs(symbol, value)) for value in density]
+    assert closed == pytest.approx(expected, rel=1e-12)
+
+    beyond = ("superpose last two", "partial superposition")
+    exact = exact_boundary(density, (0.01, 0.6), beyond=beyond, **size)
+    assert np.isfinite(exact).all()
+    for side, factor in ((False, 0.99), (True, 1.01)):
+        for s, r in zip(density, exact, strict=True):
+            diagram = phase_diagram(
+                3, 2, density=[s], importance=[r * factor], replicas=1, starts=64, seed=5
+            )
+            name = phase_names(3, 2)[int(diagram.optimum_phase[0, 0])]
+            assert (name in beyond) is side
+
+
+def test_what_has_no_boundary_is_refused() -> None:
+    diagram = phase_diagram(density=[0.2], importance=[1.0], replicas=1, starts=1)
+    with pytest.raises(ValueError, match="at least two importances"):
+        candidate_boundary(diagram, before="ignore last", beyond="superpose both")
+    with pytest.raises(ValueError, match="is one of ignore first"):
+        closed_form_boundary([0.1], before="ignore all")
+    with pytest.raises(ValueError, match="name other candidates"):
+        closed_form_boundary(
+            [0.1], before="ignore first", beyond="superpose first two", n_features=3, n_hidden=2
+        )
