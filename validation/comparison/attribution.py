@@ -8,9 +8,8 @@ computed with every combination of them; `shares` divides the disagreement with 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -18,12 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...features import CoActive, FeatureDistribution, Independent
 from ...model import check_activation
-from ...numerics import Protocol, train, train_on_population
+from ...numerics import Protocol
 from ...numerics.sampling.batches import Mask
-from ..readings import CLASSES, READINGS, class_of_phase, judge
+from ..readings import CLASSES, READINGS
 from ..sweeps.configuration import PhaseDiagramConfiguration
-from ..sweeps.points import Points, judged, optimum, theory
 from ..sweeps.storage import OtherConfigurationError
+from .maps import Noise, on_other_data, optimum_maps, theory_map, trained_maps
 from .shares import share_of_points
 
 __all__ = ["FILE_NAME", "attribution", "load_maps", "readings_table"]
@@ -36,50 +35,7 @@ _INPUTS: Final[dict[str, FeatureDistribution]] = {
 }
 FILE_NAME: Final = "attribution.nc"
 _STARTS = 24
-_ALL = slice(None)
-_MODELS_PER_BLOCK = 200_000
-
-
-def _on(
-    configuration: PhaseDiagramConfiguration, features: FeatureDistribution, mask: Mask = "example"
-) -> PhaseDiagramConfiguration:
-    """Return the same diagram on other data."""
-    return replace(
-        configuration, features=features, protocol=replace(configuration.protocol, mask=mask)
-    )
-
-
-def _theory(configuration: PhaseDiagramConfiguration) -> Codes:
-    return class_of_phase(theory(Points.of(configuration, _ALL, _ALL))["theory_phase"])
-
-
-def _optimum(configuration: PhaseDiagramConfiguration) -> tuple[Codes, Codes]:
-    """Return the class of the exact optimum, by its phase and by the thresholds of `judge`."""
-    rows = max(1, _MODELS_PER_BLOCK // (len(configuration.importance) * _STARTS))
-    parts = []
-    for first in range(0, len(configuration.density), rows):
-        found = optimum(Points.of(configuration, slice(first, first + rows), _ALL))
-        parts.append((class_of_phase(found["optimum_phase"]), judge(found["optimum_W"])))
-    by_phase, by_thresholds = zip(*parts, strict=True)
-    return np.concatenate(by_phase), np.concatenate(by_thresholds)
-
-
-def _trained(
-    configuration: PhaseDiagramConfiguration, noise: str, checkpoint: Path | None, progress: bool
-) -> dict[str, Codes]:
-    """Train all models one way, and read them by every rule."""
-    points = Points.of(configuration, _ALL, _ALL)
-    arguments: dict[str, Any] = {
-        **points.model(), "protocol": configuration.protocol,
-        "replicas": configuration.replicas, "seed": configuration.seed,
-    }  # fmt: skip
-    if noise == "exact":
-        result: Any = train_on_population(2, 1, **arguments)
-    else:
-        result = train(2, 1, **arguments, checkpoint=checkpoint, progress=progress)
-    W, b, loss = judged(points, result.W, result.b, result.diverged)
-    phase = points.classify(W, b, points.density[..., np.newaxis])
-    return {name: rule(W, phase, loss) for name, rule in READINGS.items()}
+_ALL: Final = slice(None)
 
 
 def _checked(configuration: PhaseDiagramConfiguration) -> None:
@@ -87,7 +43,7 @@ def _checked(configuration: PhaseDiagramConfiguration) -> None:
         raise ValueError("density must be above 0: at 0 every model is equally good")
 
 
-def _trainings() -> Iterator[tuple[str, str, Mask]]:
+def _trainings() -> Iterator[tuple[str, Noise, Mask]]:
     """Name the ways to train: inputs, noise and mask. Without noise there is no mask."""
     for inputs in _INPUTS:
         yield inputs, "exact", "example"
@@ -184,18 +140,23 @@ def _maps(
     trained = np.empty((2, 2, 2, len(READINGS), *shape), np.int8)
     for inputs, noise, mask in _trainings():
         checkpoint = checkpoints.get((inputs, mask)) if noise == "sampled" else None
-        read = _trained(_on(configuration, _INPUTS[inputs], mask), noise, checkpoint, progress)
+        read = trained_maps(
+            on_other_data(configuration, _INPUTS[inputs], mask),
+            noise,
+            checkpoint,
+            progress=progress,
+        )
         place = list(_INPUTS).index(inputs), noises.index(noise)
         where = masks.index(mask) if noise == "sampled" else _ALL
         for k, codes in enumerate(read.values()):
             trained[(*place, where, k)] = codes
-    on = [_on(configuration, features) for features in _INPUTS.values()]
-    optima = [_optimum(each) for each in on]
+    on = [on_other_data(configuration, features) for features in _INPUTS.values()]
+    optima = [optimum_maps(each) for each in on]
     plane = ("density", "importance")
     names = {"inputs": _INPUTS, "noise": noises, "mask": masks, "reading": READINGS}
     return xr.Dataset(
         {
-            "theory": (("inputs", *plane), np.stack([_theory(each) for each in on])),
+            "theory": (("inputs", *plane), np.stack([theory_map(each) for each in on])),
             "optimum": (("inputs", *plane), np.stack([phase for phase, _ in optima])),
             "optimum_thresholds": (("inputs", *plane), np.stack([code for _, code in optima])),
             "trained": ((*names, *plane), trained),
@@ -252,9 +213,9 @@ def readings_table(
         protocol=protocol, penalty=0.0, activation=activation, features=features,
     )  # fmt: skip
     _checked(configuration)
-    closed = _theory(configuration)
-    exact, _ = _optimum(configuration)
-    read = _trained(configuration, "sampled", None, progress)
+    closed = theory_map(configuration)
+    exact, _ = optimum_maps(configuration)
+    read = trained_maps(configuration, "sampled", progress=progress)
     return {
         name: (share_of_points(codes, closed), share_of_points(codes, exact))
         for name, codes in read.items()
