@@ -19,7 +19,7 @@ from ...features import CoActive, FeatureDistribution, Independent
 from ...model import check_activation
 from ...numerics import Protocol
 from ...numerics.sampling.batches import Mask
-from ..readings import CLASSES, READINGS
+from ..readings import CLASSES, READINGS, class_of_phase
 from ..sweeps.configuration import PhaseDiagramConfiguration
 from ..sweeps.storage import OtherConfigurationError
 from .maps import Noise, on_other_data, optimum_maps, theory_map, trained_maps
@@ -157,7 +157,10 @@ def _maps(
     return xr.Dataset(
         {
             "theory": (("inputs", *plane), np.stack([theory_map(each) for each in on])),
-            "optimum": (("inputs", *plane), np.stack([phase for phase, _ in optima])),
+            "optimum": (
+                ("inputs", *plane),
+                np.stack([class_of_phase(phase) for phase, _ in optima]),
+            ),
             "optimum_thresholds": (("inputs", *plane), np.stack([code for _, code in optima])),
             "trained": ((*names, *plane), trained),
         },
@@ -214,7 +217,7 @@ def readings_table(
     )  # fmt: skip
     _checked(configuration)
     closed = theory_map(configuration)
-    exact, _ = optimum_maps(configuration)
+    exact = class_of_phase(optimum_maps(configuration)[0])
     read = trained_maps(configuration, "sampled", progress=progress)
     return {
         name: (share_of_points(codes, closed), share_of_points(codes, exact))

@@ -17,10 +17,10 @@ from ..readings import CLASSES
 from .plots import cell_edges, is_geometric
 from .shares import picture, shares
 
-__all__ = ["CAUSES", "plot_attribution"]
+__all__ = ["CAUSES", "CLASS_COLORS", "draw_classes", "plot_attribution"]
 
 # Orange, violet and white, as in the replication; told apart with any form of color blindness.
-_COLORS: Final = ("#E69F00", "#5D3A9B", "#FFFFFF")
+CLASS_COLORS: Final = ("#E69F00", "#5D3A9B", "#FFFFFF")
 CAUSES: Final = {
     "theory": "closed forms",
     "training": "minima and steps",
@@ -31,7 +31,8 @@ CAUSES: Final = {
 }
 
 
-def _draw_map(ax: Axes, maps: xr.Dataset, codes: NDArray[np.int8], title: str) -> None:
+def draw_classes(ax: Axes, maps: xr.Dataset, codes: NDArray[np.int8], title: str) -> None:
+    """Draw a map of `CLASSES` over the densities and relative importances of a dataset."""
     density, importance = maps.density.values, maps.importance.values
     logarithmic = [is_geometric(values) for values in (importance, density)]
     edges = [
@@ -39,7 +40,7 @@ def _draw_map(ax: Axes, maps: xr.Dataset, codes: NDArray[np.int8], title: str) -
         for values, log in zip((importance, density), logarithmic, strict=True)
     ]
     norm = BoundaryNorm(np.arange(len(CLASSES) + 1) - 0.5, len(CLASSES))
-    ax.pcolormesh(*edges, codes, cmap=ListedColormap(_COLORS), norm=norm, rasterized=True)
+    ax.pcolormesh(*edges, codes, cmap=ListedColormap(CLASS_COLORS), norm=norm, rasterized=True)
     ax.set(
         title=title,
         xscale="log" if logarithmic[0] else "linear",
@@ -81,16 +82,18 @@ def plot_attribution(maps: xr.Dataset) -> Figure:
     settings = json.loads(maps.attrs["configuration"])
     kind = "ReLU" if settings["activation"] == "relu" else "linear"
     trained = f"Trained {kind} models, as the code draws data"
-    _draw_map(axes[0, 0], maps, maps.theory.sel(inputs="independent").values, "Closed-form theory")
-    _draw_map(axes[0, 1], maps, picture(maps), trained)
-    _draw_map(
+    draw_classes(
+        axes[0, 0], maps, maps.theory.sel(inputs="independent").values, "Closed-form theory"
+    )
+    draw_classes(axes[0, 1], maps, picture(maps), trained)
+    draw_classes(
         axes[1, 0], maps, maps.optimum_thresholds.sel(inputs="co-active").values,
         "Exact optimum of the co-active data",
     )  # fmt: skip
     _draw_shares(axes[1, 1], maps)
     handles = [
         Patch(facecolor=color, edgecolor="black", label=name)
-        for color, name in zip(_COLORS, CLASSES, strict=True)
+        for color, name in zip(CLASS_COLORS, CLASSES, strict=True)
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(CLASSES), frameon=False)
     return figure

@@ -40,14 +40,14 @@ def theory_map(configuration: PhaseDiagramConfiguration) -> Codes:
 
 
 def optimum_maps(configuration: PhaseDiagramConfiguration) -> tuple[Codes, Codes]:
-    """Return the class of the exact optimum, by its phase and by the thresholds of `judge`."""
+    """Return the phase of the exact optimum, and its class by the thresholds of `judge`."""
     rows = max(1, _MODELS_PER_BLOCK // (len(configuration.importance) * configuration.starts))
     parts = []
     for first in range(0, len(configuration.density), rows):
         found = optimum(Points.of(configuration, slice(first, first + rows), _ALL))
-        parts.append((class_of_phase(found["optimum_phase"]), judge(found["optimum_W"])))
-    by_phase, by_thresholds = zip(*parts, strict=True)
-    return np.concatenate(by_phase), np.concatenate(by_thresholds)
+        parts.append((found["optimum_phase"], judge(found["optimum_W"])))
+    phases, classes = zip(*parts, strict=True)
+    return np.concatenate(phases), np.concatenate(classes)
 
 
 def trained_maps(

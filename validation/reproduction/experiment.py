@@ -50,11 +50,14 @@ class Run:
         **arguments
             Those of `train` other than seed, checkpoint and progress.
         """
-        checkpoint = None if self.folder is None else self.folder / f"{label}.checkpoint"
         return train(
-            n_features, n_hidden, seed=self.seed, checkpoint=checkpoint, progress=self.progress,
-            **arguments,
+            n_features, n_hidden, seed=self.seed, checkpoint=self.checkpoint(label),
+            progress=self.progress, **arguments,
         )  # fmt: skip
+
+    def checkpoint(self, label: str) -> Path | None:
+        """Return the file in which what is half done is kept under a name, if there is a folder."""
+        return None if self.folder is None else self.folder / f"{label}.checkpoint"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,12 @@ from .experiment import Experiment
 
 __all__ = ["EXPERIMENTS", "find_experiment"]
 
-_MODULES: Final = ("introduction", "demonstrating", "nonuniform")
+_MODULES: Final = (
+    "introduction",
+    "demonstrating",
+    "nonuniform",
+    "replication_diagrams",
+)
 
 EXPERIMENTS: Final = MappingProxyType(
     {
