@@ -31,6 +31,7 @@ from superposition.numerics.two_layer.models import two_layer_models
 Floats = NDArray[np.float64]
 
 SIGNED_VALUES = ValueDistribution([1], symmetric=True)
+UNTIED = Architecture("untied", tied=False, hidden="relu")
 DISTRIBUTIONS: dict[str, FeatureDistribution] = {
     "independent": Independent(),
     "signed": Independent(SIGNED_VALUES),
@@ -68,8 +69,9 @@ def test_losses_of_the_standard_model(name: str, activation: str) -> None:
     assert (found.standard_error < 0.05 * exact).all()
 
 
+@pytest.mark.parametrize("architecture", [ABSOLUTE_VALUE, UNTIED], ids=lambda one: one.name)
 @distributions
-def test_losses_of_two_features(name: str) -> None:
+def test_losses_of_two_features(name: str, architecture: Architecture) -> None:
     features = DISTRIBUTIONS[name]
     if name == "correlated":
         features = Correlated([(0, 1)], features.values)
@@ -80,7 +82,7 @@ def test_losses_of_two_features(name: str) -> None:
         "density": DENSITY,
         "importance": [1, 2],
         "features": features,
-        "architecture": ABSOLUTE_VALUE,
+        "architecture": architecture,
     }
     found = sampled_loss(W, V, b, **common, samples=20_000, seed=4)
     exact = two_layer_loss(W, V, b, **common)

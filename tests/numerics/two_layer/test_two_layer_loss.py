@@ -92,13 +92,15 @@ def mean_by_quadrature(W: Floats, v: Floats, b: float, target: Any, relu: bool, 
     ("target", "values"),
     [("identity", [1]), ("absolute", [1]), ("identity", [0, 2]), ("absolute", [0, 0, 3])],
 )
+@pytest.mark.parametrize("bias", [0.4, -0.3])
 def test_two_features_that_are_on_against_quadrature(
-    target: Any, values: list[int], activation: str
+    bias: float, target: Any, values: list[int], activation: str
 ) -> None:
+    # With the negative bias outputs are 0 at two corners of a triangle, with the other one at one.
     rng = np.random.default_rng(1)
     symmetric = target == "absolute"
     law = ValueDistribution(values, symmetric=symmetric)
-    W, V, b = rng.normal(size=(4, 2)), rng.normal(size=(2, 4)), rng.normal(size=2) / 2
+    W, V, b = rng.normal(size=(4, 2)), rng.normal(size=(2, 4)), [bias, 0]
     found = two_layer_loss(
         W, V, b, density=1, importance=[1, 0], activation=activation,
         architecture=Architecture("own", tied=False, hidden="relu", target=target),
@@ -213,6 +215,19 @@ def test_absolute_values_by_hand(s: float) -> None:
     both = (1 / 3 + 1 / 3 + 1 / 6 + 1 / 3) / 4
     first = 2 * s * (1 - s) / 6 + s**2 * both
     assert loss([[1, 1]], [[1], [0]], [0, 0]) == pytest.approx(first + s / 3, abs=1e-15)
+
+
+@pytest.mark.parametrize("s", [0.1, 1.0])
+def test_a_shrunken_output_by_hand(s: float) -> None:
+    # x̂ = (u − c)₊ is off by u below c and by c above: c³/3 + c² (1 − c).
+    c = 0.3
+    wanted = s * (c**3 / 3 + c**2 * (1 - c))
+    loss = two_layer_loss([[2]], [[0.5]], [-c], density=s, importance=[1], architecture=UNTIED)
+    assert loss == pytest.approx(wanted, rel=1e-14)
+    # And x̂ = (c − 2 u)₊, which is c where the feature is off: ∫ (c − 3 u)² up to c/2, then ∫ u².
+    rest = (c**3 + (c / 2) ** 3) / 9 + (1 - (c / 2) ** 3) / 3
+    loss = two_layer_loss([[1]], [[-2]], [c], density=s, importance=[1], architecture=UNTIED)
+    assert loss == pytest.approx((1 - s) * c**2 + s * rest, rel=1e-14)
 
 
 @pytest.mark.parametrize("s", [0.0, 0.3, 1.0])
