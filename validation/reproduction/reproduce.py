@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +21,7 @@ from .verdicts import Verdict, judge
 __all__ = ["DATA_NAME", "Reproduction", "load_reproduction", "reproduce"]
 
 DATA_NAME: Final = "data.nc"
-_CONFIGURATION: Final = "configuration"
+_CONFIGURATION: Final = "reproduction"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def reproduce(
     data = _computed(experiment, configuration, folder, progress)
     write_durably(folder, {DATA_NAME: bytes(data.to_netcdf(engine="scipy"))})
     for checkpoint in folder.glob("*.checkpoint"):
-        checkpoint.unlink()
+        shutil.rmtree(checkpoint) if checkpoint.is_dir() else checkpoint.unlink()
     return load_reproduction(out, name)
 
 
