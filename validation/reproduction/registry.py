@@ -15,6 +15,9 @@ _MODULES: Final = (
     "demonstrating",
     "phase_change",
     "nonuniform",
+    "correlated",
+    "local_bases",
+    "pca_collapse",
     "replication_diagrams",
 )
 
