@@ -35,7 +35,7 @@ def constant_loss(density: ArrayLike, importance: ArrayLike) -> Floats:
 
     Examples
     --------
-    >>> float(constant_loss(1.0, [1.0, 0.5]))
+    >>> float(constant_loss(1.0, [1.0, 0.5]).round(12))
     0.125
     """
     s = np.asarray(density, dtype=np.float64)

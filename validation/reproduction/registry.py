@@ -13,11 +13,15 @@ __all__ = ["EXPERIMENTS", "find_experiment"]
 _MODULES: Final = (
     "introduction",
     "demonstrating",
+    "identities",
     "phase_change",
     "nonuniform",
     "correlated",
     "local_bases",
     "pca_collapse",
+    "feature_definition",
+    "replication_models",
+    "replication_curve",
     "replication_diagrams",
 )
 

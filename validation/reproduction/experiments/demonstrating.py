@@ -88,7 +88,7 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
 def _linear(data: xr.Dataset) -> dict[str, Measured]:
     wrong = misplaced(data.norm, data.sizes["hidden"])
     best = wrong.isel(replica=_best(data))
-    excess = data.trained_loss.min("replica") / data.top_loss - 1
+    excess = data.trained_loss.fillna(np.inf).min("replica") / data.top_loss - 1
     right = (wrong == 0).sum("replica")
     replicas = data.sizes["replica"]
     return {
@@ -105,7 +105,7 @@ def _linear(data: xr.Dataset) -> dict[str, Measured]:
 def _gains(data: xr.Dataset) -> dict[str, Measured]:
     """Return what ReLU models gain over keeping the first features, densely and sparsely."""
     replicas, dense = data.sizes["replica"], {"density": [1.0]}
-    gain = 1 - data.trained_loss.min("replica") / data.top_loss
+    gain = 1 - data.trained_loss.fillna(np.inf).min("replica") / data.top_loss
     wrong = misplaced(data.norm, data.sizes["hidden"]).isel(replica=_best(data))
     return {
         "relu_dense_misplaced": _each(wrong.sel(dense), replicas),
@@ -149,7 +149,8 @@ def _precedence(importance: Any, apart: xr.DataArray, shared: xr.DataArray) -> x
     others = shared.rename(feature="other")
     pairs = apart.sum("feature") * others.sum("other")
     ordered = xr.dot(apart * 1.0, above * 1.0, others * 1.0, dim=("feature", "other"))
-    return ordered / pairs.where(pairs > 0)
+    shares: xr.DataArray = ordered / pairs.where(pairs > 0)
+    return shares
 
 
 def _share(part: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
@@ -169,7 +170,8 @@ def _mean(values: xr.DataArray) -> Measurement:
 
 
 def _best(data: xr.Dataset) -> xr.DataArray:
-    return data.trained_loss.fillna(np.inf).argmin("replica")
+    chosen: xr.DataArray = data.trained_loss.fillna(np.inf).argmin("replica")
+    return chosen
 
 
 def _each(values: xr.DataArray, seeds: int) -> dict[str, Measurement]:
@@ -181,7 +183,7 @@ def _each(values: xr.DataArray, seeds: int) -> dict[str, Measurement]:
 
 def _draw(data: xr.Dataset) -> Figure:
     figure = Figure(figsize=(13, 6.2), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[1.9, 1])
+    upper, lower = figure.subfigures(2, 1, height_ratios=[1.9, 1], squeeze=False)[:, 0]
     draw_models(upper, _shown(data))
     left, right = lower.subplots(1, 2)
     _draw_losses(left, data)
@@ -243,7 +245,7 @@ def _caption(data: xr.Dataset) -> str:
 
 _TWENTY: Final = _Settings(n_features=20, n_hidden=5, decay=0.7, replicas=20)
 _EIGHTY: Final = _Settings(n_features=80, n_hidden=20, decay=0.9, replicas=10)
-_SHORT: Final = {"protocol": "elhage2022,steps=20,batch_size=32", "replicas": 2}
+_SHORT: Final = "elhage2022,steps=20,batch_size=32"
 
 
 def _experiment(full: _Settings, quick_replicas: int, also: str) -> Experiment[_Settings]:
@@ -252,7 +254,7 @@ def _experiment(full: _Settings, quick_replicas: int, also: str) -> Experiment[_
         name=f"demonstrating-{n}",
         title=f"Demonstrating superposition: {n} features in {m} dimensions, linear and ReLU",
         source=f"Elhage et al. 2022, demonstrating superposition; {also}",
-        tiny=replace(full, density=(1.0, 0.1, 0.01), **_SHORT),
+        tiny=replace(full, density=(1.0, 0.1, 0.01), protocol=_SHORT, replicas=2),
         quick=replace(full, replicas=quick_replicas),
         full=full,
         compute=_compute,
