@@ -13,6 +13,7 @@ __all__ = ["EXPERIMENTS", "find_experiment"]
 _MODULES: Final = (
     "introduction",
     "demonstrating",
+    "demonstrating_optimum",
     "identities",
     "phase_change",
     "nonuniform",

@@ -13,22 +13,17 @@ from matplotlib.figure import Figure
 
 from ....numerics import population_loss
 from ..captions import listed, sentence
-from ..columns import SUPERPOSED, constant_loss, describe_columns, misplaced
-from ..drawing import BLUE, GREEN, VERMILION
+from ..columns import constant_loss, describe_columns, misplaced
+from ..drawing import BLUE, VERMILION
 from ..experiment import Experiment, Run
 from ..gallery import ShownModel, draw_models
 from ..measurement import Measured, Measurement
-from ..models import REPRESENTED, best_replica, train_along_density
+from ..models import best_replica, train_along_density
+from ..onset import draw_counts, mean_of_models, superposition
 
 __all__ = ["EXPERIMENTS"]
 
 _ACTIVATIONS: Final = ("linear", "relu")
-_ANTIPODAL: Final = -0.9
-_SPARSE: Final = 0.03  # where the source sees positive interference
-_POSITIVE, _NEGATIVE = 0.05, -0.01
-
-_UNKNOWN: Final = Measurement(0.0, -np.inf, np.inf)
-"""What is measured where no model has what is to be measured."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +77,11 @@ def _bound_gap(m: int, importance: Any, s: float) -> float:
 
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     relu = data.sel(activation="relu")
-    return {**_linear(data.sel(activation="linear")), **_gains(relu), **_superposition(relu)}
+    return {
+        **_linear(data.sel(activation="linear")),
+        **_gains(relu),
+        **superposition(relu, mean_of_models),
+    }
 
 
 def _linear(data: xr.Dataset) -> dict[str, Measured]:
@@ -114,61 +113,6 @@ def _gains(data: xr.Dataset) -> dict[str, Measured]:
     }
 
 
-def _superposition(data: xr.Dataset) -> dict[str, Measured]:
-    is_represented = data.norm > REPRESENTED
-    shared = is_represented & (data.interference > SUPERPOSED)
-    antipodal = _share(shared & (data.lowest_cosine < _ANTIPODAL), shared)
-    first = _onset(shared)
-    sparse = data.sel(density=data.density.values[data.density.values <= _SPARSE])
-    both = (sparse.highest_overlap > _POSITIVE) & (sparse.b < _NEGATIVE)
-    positive = _share(both & (sparse.norm > REPRESENTED), sparse.norm > REPRESENTED)
-    earlier = _precedence(data.importance.values, is_represented & ~shared, shared)
-    last = float(data.density.min())
-    return {
-        "least_important_first": _mean_at(earlier, first),
-        "antipodal_at_first": _mean_at(antipodal, first),
-        "antipodal_at_last": _mean_at(antipodal, last),
-        "positive_with_negative_bias": {
-            f"s = {s:g}": _mean(positive.sel(density=s)) for s in sparse.density.values
-        },
-    }
-
-
-def _onset(shared: xr.DataArray) -> float | None:
-    """Return the greatest density at which half of the models have a feature in superposition."""
-    often = shared.any("feature").mean("replica") >= 0.5
-    return float(often.density.where(often).max()) if bool(often.any()) else None
-
-
-def _precedence(importance: Any, apart: xr.DataArray, shared: xr.DataArray) -> xr.DataArray:
-    """Return the share of pairs in which the one apart is more important than the one that shares.
-
-    NaN where a model lacks one of the two kinds.
-    """
-    above = xr.DataArray(importance[:, np.newaxis] > importance, dims=("feature", "other"))
-    others = shared.rename(feature="other")
-    pairs = apart.sum("feature") * others.sum("other")
-    ordered = xr.dot(apart * 1.0, above * 1.0, others * 1.0, dim=("feature", "other"))
-    shares: xr.DataArray = ordered / pairs.where(pairs > 0)
-    return shares
-
-
-def _share(part: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
-    total = whole.sum("feature")
-    return part.sum("feature") / total.where(total > 0)
-
-
-def _mean_at(values: xr.DataArray, density: float | None) -> Measured:
-    if density is None:
-        return _UNKNOWN
-    return {f"s = {density:g}": _mean(values.sel(density=density))}
-
-
-def _mean(values: xr.DataArray) -> Measurement:
-    known = values.values[np.isfinite(values.values)]
-    return Measurement.mean(known) if len(known) else _UNKNOWN
-
-
 def _best(data: xr.Dataset) -> xr.DataArray:
     chosen: xr.DataArray = data.trained_loss.fillna(np.inf).argmin("replica")
     return chosen
@@ -187,7 +131,7 @@ def _draw(data: xr.Dataset) -> Figure:
     draw_models(upper, _shown(data))
     left, right = lower.subplots(1, 2)
     _draw_losses(left, data)
-    _draw_counts(right, data)
+    draw_counts(right, data.sel(activation="relu"))
     return figure
 
 
@@ -211,23 +155,6 @@ def _draw_losses(ax: Axes, data: xr.Dataset) -> None:
     ax.axhline(1, color="0.3", linestyle="--", linewidth=1, label="most important features only")
     ax.set(xscale="log", ylim=(0, 1.15), xlabel="density $s = P(x_i \\neq 0)$",
            ylabel="relative exact loss")  # fmt: skip
-    ax.legend(fontsize=8)
-
-
-def _draw_counts(ax: Axes, data: xr.Dataset) -> None:
-    relu = data.sel(activation="relu")
-    is_represented = relu.norm > REPRESENTED
-    shared = is_represented & (relu.interference > SUPERPOSED)
-    pairs = shared & (relu.lowest_cosine < _ANTIPODAL)
-    for values, name, style, color in (
-        (is_represented, "represented", "-o", BLUE),
-        (shared, "in superposition", "-s", VERMILION),
-        (pairs, "in an antipodal pair", "-^", GREEN),
-    ):
-        mean = values.sum("feature").mean("replica")
-        ax.plot(mean.density, mean, style, color=color, label=name, markersize=4)
-    ax.axhline(data.sizes["hidden"], color="0.3", linestyle="--", linewidth=1, label="dimensions")
-    ax.set(xscale="log", xlabel="density $s = P(x_i \\neq 0)$", ylabel="features of ReLU")
     ax.legend(fontsize=8)
 
 

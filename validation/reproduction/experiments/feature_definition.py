@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,32 +21,37 @@ from ..models import REPRESENTED, train_along_density
 
 __all__ = ["EXPERIMENTS"]
 
-_N, _M = 5, 2
+_BY_NETWORK: Final = ("accuracy", "adjusted_p", "norm", "dimensionality")
 _LEVEL: Final = 0.05
 _DIMENSION: Final = 0.25  # of a dimension; a feature of a pentagon has 2/5
 
 
 @dataclass(frozen=True)
 class _Settings:
+    n_features: int
+    n_hidden: int
+    decay: float
     replicas: int
     density: tuple[float, ...] = (1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
-    decay: float = 0.9
     networks: int = 999
     protocol: str = "elhage2022"
 
 
 def _compute(settings: _Settings, run: Run) -> xr.Dataset:
     models = train_along_density(
-        run, "models", _N, _M, density=settings.density,
-        importance=settings.decay ** np.arange(_N), protocol=settings.protocol,
+        run, "models", settings.n_features, settings.n_hidden, density=settings.density,
+        importance=settings.decay ** np.arange(settings.n_features), protocol=settings.protocol,
         replicas=settings.replicas,
     )  # fmt: skip
     tests = [_tested(models.sel(density=s), settings, run.seed) for s in settings.density]
     data = xr.concat(tests, models.density)
     data["norm"] = np.sqrt((models.W**2).sum("hidden"))
     data["dimensionality"] = (data.norm.dims, feature_dimensionality(models.W.values))
-    return data.assign(importance=models.importance).assign_attrs(
-        models.attrs, networks=settings.networks
+    single = {name: data[name].astype(np.float32) for name in _BY_NETWORK}  # to save space
+    return (
+        data.assign(single)
+        .assign(importance=models.importance)
+        .assign_attrs(models.attrs, networks=settings.networks, n_hidden=settings.n_hidden)
     )
 
 
@@ -100,7 +105,7 @@ def _agreement(first: xr.DataArray, second: xr.DataArray) -> dict[str, Measureme
 
 def _draw(data: xr.Dataset) -> Figure:
     figure, axes = panels(1, 2, width=4.8, height=4.0)
-    _draw_counts(axes[0, 0], _counts(data))
+    _draw_counts(axes[0, 0], data)
     _draw_accuracy(axes[0, 1], data)
     for ax in axes[0]:
         ax.set(xscale="log", xlabel="density $s = P(x_i \\neq 0)$")
@@ -108,7 +113,8 @@ def _draw(data: xr.Dataset) -> Figure:
     return figure
 
 
-def _draw_counts(ax: Axes, counts: Mapping[str, xr.DataArray]) -> None:
+def _draw_counts(ax: Axes, data: xr.Dataset) -> None:
+    counts = _counts(data)
     styles: Mapping[str, tuple[str, str, str]] = {
         "norm": ("$\\|W_i\\|$ > 1/2", BLUE, "-o"),
         "dimension": ("$D_i$ > 1/4", GREEN, "--s"),
@@ -120,7 +126,7 @@ def _draw_counts(ax: Axes, counts: Mapping[str, xr.DataArray]) -> None:
         mean = values.mean("replica") if "replica" in values.dims else values
         width = 5 if name == "norm" else 1.5  # lines that coincide are both to be seen
         ax.plot(mean.density, mean, style, color=color, label=label, linewidth=width, markersize=5)
-    ax.set(ylabel="features, mean over networks", ylim=(-0.2, _N + 0.3))
+    ax.set(ylabel="features, mean over networks", ylim=(-0.2, None))
 
 
 def _draw_accuracy(ax: Axes, data: xr.Dataset) -> None:
@@ -140,7 +146,8 @@ def _draw_accuracy(ax: Axes, data: xr.Dataset) -> None:
 def _caption(data: xr.Dataset) -> str:
     return sentence(
         data,
-        f"Features of ReLU models of n = {_N} features in m = {_M} dimensions, importances falling "
+        f"Features of ReLU models of n = {data.sizes['feature']} features in m = "
+        f"{data.attrs['n_hidden']} dimensions, importances falling "
         f"by a factor of {data.importance.values[1]:g}, at densities s = P(x_i ≠ 0) of "
         f"{listed(data.density.values)}. Left: how many there are by the length of columns, by "
         f"dimensionality, and by Roe's definition, at a level of {_LEVEL:g} after Benjamini and "
@@ -149,17 +156,25 @@ def _caption(data: xr.Dataset) -> str:
     )
 
 
-EXPERIMENTS: Final = (
-    Experiment(
-        name="feature-definition",
-        title="A feature by its definition: better represented than in random networks",
+def _experiment(name: str, full: _Settings, quick_replicas: int) -> Experiment[_Settings]:
+    n, m = full.n_features, full.n_hidden
+    return Experiment(
+        name=name,
+        title=f"A feature by its definition: {n} in {m} against random networks",
         source="Roe, section 2",
-        tiny=_Settings(2, (1.0, 0.1), networks=19, protocol="elhage2022,steps=20,batch_size=32"),
-        quick=_Settings(40),
-        full=_Settings(200),
+        tiny=replace(full, density=(1.0, 0.1), replicas=2, networks=19, protocol=_SHORT),
+        quick=replace(full, replicas=quick_replicas),
+        full=full,
         compute=_compute,
         measure=_measure,
         draw=_draw,
         caption=_caption,
-    ),
+    )
+
+
+_SHORT: Final = "elhage2022,steps=20,batch_size=32"
+
+EXPERIMENTS: Final = (
+    _experiment("feature-definition", _Settings(5, 2, 0.9, 200), 40),
+    _experiment("feature-definition-20", _Settings(20, 5, 0.7, 100), 40),
 )
