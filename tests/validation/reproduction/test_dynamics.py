@@ -1,0 +1,118 @@
+"""Learning dynamics: measures on curves made by hand, of which one sees the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import NDArray
+
+from superposition.validation.reproduction.experiments.dynamics import (
+    deviation_from_octahedron,
+    plateaus,
+    rest,
+    share_of_rest_on_levels,
+)
+from superposition.validation.reproduction.registry import find_experiment
+
+Floats = NDArray[np.float64]
+TIME = np.linspace(0, 100, 401)
+OCTAHEDRON = np.hstack([np.eye(3), -np.eye(3)])
+
+
+def steps(*where: float, width: float = 1.0) -> Floats:
+    """Return a curve that falls by 1 at each time, within about four times the width."""
+    return sum(((1 - np.tanh((TIME - at) / width)) / 2 for at in where), np.zeros_like(TIME))
+
+
+def test_two_steps_have_a_plateau_before_each() -> None:
+    found = plateaus(TIME, steps(30, 70))
+    assert len(found) == 2
+    assert found[0].start == 0
+    assert 25 < found[0].end < 30 < found[0].dropped < 35
+    assert 30 < found[1].start < 35
+    assert 65 < found[1].end < 70 < found[1].dropped < 75
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_plateaus_do_not_depend_on_units(scale: float) -> None:
+    found = plateaus(TIME * scale, 5 + steps(30, 70) / scale)
+    assert [each.end / scale for each in found] == pytest.approx(
+        [each.end for each in plateaus(TIME, steps(30, 70))]
+    )
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [
+        np.exp(-TIME / 10),
+        100 - TIME,
+        1 / (1 + TIME),
+        steps(50, width=30),  # slow from beginning to end
+        np.exp(-TIME / 10) + 0.01 * steps(70),  # the drop is 1 % of the whole fall
+        steps(3, width=1.5) + 0 * TIME,  # the drop takes longer than what is before it
+    ],
+    ids=["exponential", "line", "hyperbola", "wide", "small", "short"],
+)
+def test_a_curve_without_a_sudden_drop_has_no_plateau(curve: Floats) -> None:
+    assert plateaus(TIME, curve) == ()
+
+
+def test_a_drop_behind_a_fast_beginning_is_found_in_noise() -> None:
+    noise = np.random.default_rng(0).normal(0, 1e-3, len(TIME))
+    (found,) = plateaus(TIME, np.exp(-TIME / 2) + 0.5 * steps(60) + noise)
+    assert 50 < found.end < 60 < found.dropped < 70
+
+
+def test_curves_rest_where_they_are_flat_and_before_the_end() -> None:
+    values = np.stack([steps(50), steps(20)], axis=1)
+    resting = rest(TIME, values, until=80)
+    middle = (TIME[1:] + TIME[:-1]) / 2
+    assert not resting[abs(middle - 50) < 1, 0].any()
+    assert resting[abs(middle - 50) < 1, 1].all()
+    assert not resting[middle > 80].any()
+
+
+def test_time_on_levels_is_a_share_of_the_time_of_rest() -> None:
+    # from 0.5, a level, to 0.87, none, at half of the time
+    values = 0.87 - 0.37 * steps(50)[:, None]
+    assert share_of_rest_on_levels(TIME, values, 100) == pytest.approx(0.5, abs=0.01)
+    assert share_of_rest_on_levels(TIME, values, 40) == pytest.approx(1.0)
+
+
+def test_an_octahedron_is_one_in_any_order_position_and_length() -> None:
+    rng = np.random.default_rng(0)
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    W = turn @ OCTAHEDRON[:, rng.permutation(6)] * rng.uniform(0.8, 1.2, 6)
+    assert deviation_from_octahedron(W) == pytest.approx(0, abs=1e-12)
+
+
+def test_what_is_no_octahedron_deviates() -> None:
+    prism = np.vstack([np.tile(np.cos(2 * np.pi * np.arange(3) / 3), 2),
+                       np.tile(np.sin(2 * np.pi * np.arange(3) / 3), 2),
+                       np.repeat([1.0, -1.0], 3)])  # fmt: skip
+    dropped = OCTAHEDRON * [1, 1, 1, 1, 1, 0]
+    bent = OCTAHEDRON + np.outer([0, 0.3, 0], [1, 0, 0, 0, 0, 0])
+    found = deviation_from_octahedron(np.stack([prism, dropped, bent]))
+    assert (found > 0.2).all()
+    assert found[1] == 1
+
+
+def test_each_route_is_measured_by_its_own_runs() -> None:
+    variables: dict[str, Any] = {"optimum_W": (("hidden", "feature"), OCTAHEDRON)}
+    for route, count in (("flow", 4), ("small", 2), ("trained", 0)):
+        variables[f"plateaus_{route}"] = ("replica", (np.arange(4) < count).astype(int))
+        variables[f"levels_{route}"] = ("replica", np.array([0.5, 1.0, np.nan, 0.75]))
+        variables[f"deviation_{route}"] = ("replica", np.where(np.arange(4) < count, 0.05, 0.5))
+    found: dict[str, Any] = dict(
+        find_experiment("dynamics").measure(xr.Dataset(variables, attrs={"seed": 0}))
+    )
+    names = "start of the protocol", "a fiftieth of it"
+    for quantity in ("share_with_plateau", "share_octahedron"):
+        assert [found[f"{quantity}_flow"][name].value for name in names] == [1, 0.5]
+        assert found[f"{quantity}_trained"].value == 0
+    assert found["share_of_rest_on_levels_trained"].value == 0.75
+    assert found["share_of_rest_on_levels_trained"].seeds == 3
+    assert found["deviation_of_optimum"].value == 0
