@@ -141,5 +141,5 @@ def draw_counts(ax: Axes, data: xr.Dataset) -> None:
         mean = values.sum("feature").mean("replica")
         ax.plot(mean.density, mean, style, color=color, label=name, markersize=4)
     ax.axhline(data.sizes["hidden"], color="0.3", linestyle="--", linewidth=1, label="dimensions")
-    ax.set(xscale="log", xlabel="density $s = P(x_i \\neq 0)$", ylabel="features of ReLU models")
+    ax.set(xscale="log", xlabel="density $s = P(x_i \\neq 0)$", ylabel="number of features")
     ax.legend(fontsize=8)

@@ -79,7 +79,7 @@ def _draw(data: xr.Dataset) -> Figure:
     left.plot(data.density, one.optimum_loss / data.top_loss, "-o", color=VERMILION, markersize=4)
     left.axhline(1, color="0.3", linestyle="--", linewidth=1)
     left.set(xscale="log", ylim=(0, 1.15), xlabel="density $s = P(x_i \\neq 0)$",
-             ylabel="relative loss of the optimum")  # fmt: skip
+             ylabel="relative exact loss")  # fmt: skip
     draw_counts(right, data)
     return figure
 
