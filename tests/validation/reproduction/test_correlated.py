@@ -104,7 +104,7 @@ def test_cosines_within_and_across_sets() -> None:
     assert across == pytest.approx(0.5)  # one of four is 1 in size, the others 0
     within, _ = within_and_across(np.hstack([eye[:, [0, 0, 1, 1]], eye]))
     assert within == pytest.approx(np.sqrt(4 / 24))  # 4 of the 24 ordered pairs have cosine 1
-    within, _ = within_and_across(np.hstack([eye * [1, 1, 0.1, 0.1], eye]))
+    within, _ = within_and_across(np.hstack([eye[:, [0, 0, 2, 3]] * [1, 0.1, 1, 1], eye]))
     assert within == 0
 
 

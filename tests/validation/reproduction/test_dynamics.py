@@ -60,6 +60,12 @@ def test_a_curve_without_a_sudden_drop_has_no_plateau(curve: Floats) -> None:
     assert plateaus(TIME, curve) == ()
 
 
+@pytest.mark.parametrize(("slope", "count"), [(0.08, 1), (0.13, 0)])
+def test_a_stretch_is_slow_below_a_tenth_of_the_speed_behind_it(slope: float, count: int) -> None:
+    falling = np.maximum(TIME - 60, 0) - np.maximum(TIME - 75, 0)  # speed 1 for 15 of 100
+    assert len(plateaus(TIME, -slope * np.minimum(TIME, 60) - falling)) == count
+
+
 def test_a_drop_behind_a_fast_beginning_is_found_in_noise() -> None:
     noise = np.random.default_rng(0).normal(0, 1e-3, len(TIME))
     (found,) = plateaus(TIME, np.exp(-TIME / 2) + 0.5 * steps(60) + noise)
@@ -93,7 +99,7 @@ def test_what_is_no_octahedron_deviates() -> None:
     prism = np.vstack([np.tile(np.cos(2 * np.pi * np.arange(3) / 3), 2),
                        np.tile(np.sin(2 * np.pi * np.arange(3) / 3), 2),
                        np.repeat([1.0, -1.0], 3)])  # fmt: skip
-    dropped = OCTAHEDRON * [1, 1, 1, 1, 1, 0]
+    dropped = OCTAHEDRON * [1, 1, 1, 1, 1, 0.3]
     bent = OCTAHEDRON + np.outer([0, 0.3, 0], [1, 0, 0, 0, 0, 0])
     found = deviation_from_octahedron(np.stack([prism, dropped, bent]))
     assert (found > 0.2).all()

@@ -192,7 +192,12 @@ def _draw(data: xr.Dataset) -> Figure:
         right.plot(crowding.values.ravel(), part.values.ravel(), "o", color=color, markersize=3)
     left.plot(inverse, crowding.mean("replica"), color=BLUE, label="features per dimension")
     left.axhline(1, color="0.8", linewidth=1, zorder=0)
-    left.set(xscale="log", xlabel="1 / density, 1/$s$", ylim=(0, None))
+    left.set(
+        xscale="log",
+        xlabel="1 / density, 1/$s$",
+        ylim=(0, None),
+        ylabel="relative to no superposition",
+    )
     left.legend(fontsize=7)
     right.set(xlabel="features per dimension, 1/$D^*$", ylabel="vulnerability, relative")
     return figure
