@@ -109,7 +109,7 @@ def cluster_counts(values: ArrayLike, fraction: float) -> tuple[int, int, float]
     Examples
     --------
     >>> inside, around, ratio = cluster_counts([0.5, 0.505, 0.53, 0.8], 0.5)
-    >>> inside, around, round(ratio, 6)
+    >>> inside, around, round(ratio, 3)
     (2, 1, 4.0)
     """
     found = np.asarray(values, dtype=np.float64)
