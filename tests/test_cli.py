@@ -8,11 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from superposition import cli, validation
 from superposition.commands.outputs import FIGURE_FORMATS
-from superposition.numerics import population_loss
+from superposition.numerics import population_loss, two_layer_loss
 from superposition.validation import Check, load_dataset
 
 SMALL = [
@@ -211,6 +212,44 @@ def test_train(capsys: pytest.CaptureFixture[str]) -> None:
     result = json.loads(out)
     assert len(result["models"]) == 2
     assert all(model["loss"] >= result["optimum_loss"] for model in result["models"])
+
+
+def test_train_computes_absolute_values(capsys: pytest.CaptureFixture[str]) -> None:
+    """One feature, two neurons: a pair has loss 0, one sign alone s/6 − s²/(16 − 6s)."""
+    arguments = ["train", "--architecture", "absolute-value", "--symmetric", "--features", "1"]
+    arguments += ["--hidden", "2", "--density", "1", "--replicas", "4"]
+    code, out, _ = run(capsys, *arguments, "--json")
+    assert code == 0
+    result = json.loads(out)
+    assert result["architecture"] == "absolute-value"
+    best = min(result["models"], key=lambda model: float(model["loss"]))
+    assert best["loss"] < 1e-4
+    assert best["standard_error"] == 0  # one feature alone is integrated
+    assert (best["W"][0][0] > 0) != (best["W"][1][0] > 0)
+    paths = [v * w[0] for v, w in zip(best["V"][0], best["W"], strict=True)]
+    assert sorted(paths) == pytest.approx([-1, 1], abs=0.02)
+    out = run(capsys, *arguments)[1]
+    assert "± 0  W = " in out
+    losses = [float(line.split()[2]) for line in out.splitlines()]
+    assert losses == sorted(losses)
+    assert len(losses) == 4
+
+
+def test_train_with_a_relu_on_the_hidden_layer(capsys: pytest.CaptureFixture[str]) -> None:
+    """Oracle: the sampled loss of the weights that are printed is the exact one within its error."""
+    arguments = ["train", "--architecture", "relu-hidden", "--density", "0.5", "--replicas", "2"]
+    code, out, _ = run(capsys, *arguments, "--json")
+    assert code == 0
+    for model in json.loads(out)["models"]:
+        assert np.array_equal(np.transpose(model["W"]), model["V"])
+        exact = two_layer_loss(
+            model["W"], None, model["b"], density=0.5, importance=[1, 1], architecture="relu-hidden"
+        )
+        assert 0 < model["standard_error"] < 0.01
+        assert abs(model["loss"] - exact) < 5 * model["standard_error"]
+    out = run(capsys, *arguments)[1]
+    assert "W = " in out
+    assert "V = " not in out  # it is the transpose
 
 
 def test_phase_diagram_writes_what_it_says_and_reuses_it(
@@ -501,6 +540,11 @@ def test_verify_exits_with_one_when_a_check_fails(
         (["minimize", "--density", "0.5", "--importance", "-1"], "importance"),
         (["train", "--density", "0.5", "--protocol", "nonesuch"], "nonesuch"),
         (["train", "--density", "0.5", "--device", "nonesuch"], "nonesuch"),
+        (["train", "--density", "0.5", "--architecture", "nonesuch"], "nonesuch"),
+        (
+            ["train", "--density", "0.5", "--architecture", "relu-hidden", "--penalty", "1"],
+            "penalty",
+        ),
         ([*SMALL], "--out"),
         ([*SMALL, "--out", "{tmp}/a", "--density", "0.1:1.5:3"], "1.5"),
         ([*SMALL, "--out", "{tmp}/a", "--importance", "-1:1:3"], "above 0"),

@@ -28,6 +28,7 @@ from ...theory import (
 from .check import EXACT, Check, same
 from .numerics import NUMERIC_GROUPS
 from .theory import THEORY_GROUPS
+from .two_layer import TWO_LAYER_GROUPS
 
 Floats = NDArray[np.float64]
 
@@ -266,6 +267,7 @@ _GROUPS: tuple[Callable[[np.random.Generator], Iterator[Check]], ...] = (
     _sampling,
     *NUMERIC_GROUPS,
     *THEORY_GROUPS,
+    *TWO_LAYER_GROUPS,
 )
 
 

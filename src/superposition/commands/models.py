@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..architecture import ARCHITECTURES, resolve_architecture
 from .options import (
     densities,
     device_option,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import sympy
 
     from ..features import FeatureDistribution
+    from ..numerics import TrainingResult
     from ..numerics.minima.multistart import GlobalMinimum
 
 __all__ = ["minimize", "train"]
@@ -97,6 +99,11 @@ def minimize(
     epilog="Example: superposition train --density 0.1 --replicas 10 --protocol roe2023",
 )
 @one_model
+@click.option(
+    "--architecture", type=click.Choice(list(ARCHITECTURES)), default="tied", show_default=True,
+    help="What the models compute: ReLU(WᵀW x + b), the same with a ReLU on the hidden layer, or "
+    "|x| by weights W in and V out.",
+)  # fmt: skip
 @protocol_option
 @click.option("--replicas", type=click.IntRange(min=1), default=10, show_default=True)
 @click.option(
@@ -114,6 +121,7 @@ def train(
     activation: str,
     penalty: sympy.Expr,
     features: FeatureDistribution,
+    architecture: str,
     protocol: str,
     replicas: int,
     checkpoint: Path | None,
@@ -121,20 +129,24 @@ def train(
     device: str,
     as_json: bool,
 ) -> None:
-    """Train replicas of one model on sampled data and judge them by their exact loss."""
-    from ..numerics import population_loss, train as train_models
+    """Train replicas of one model on sampled data and judge them by their exact loss.
+
+    Models of another architecture than "tied" are judged by a sampled loss with its standard error.
+    """
+    from ..numerics import train as train_models
 
     model: dict[str, Any] = {
         "density": densities(density),
         "importance": importances(importance, n_features),
         "activation": activation,
         "features": features,
-        "penalty": float(penalty),
     }
     result = train_models(
         n_features,
         n_hidden,
         **model,
+        architecture=architecture,
+        penalty=float(penalty),
         protocol=protocol,
         replicas=replicas,
         seed=seed,
@@ -142,6 +154,17 @@ def train(
         checkpoint=checkpoint,
         progress=not as_json,
     )
+    if resolve_architecture(architecture).is_standard:
+        _report_tied(result, model | {"penalty": float(penalty)}, as_json)
+    else:
+        _report_two_layer(result, model, as_json)
+
+
+def _report_tied(result: TrainingResult, model: dict[str, Any], as_json: bool) -> None:
+    """Print models of the package with their exact losses, beside the exact optimum."""
+    from ..numerics import population_loss
+
+    n_hidden, n_features = result.W.shape[-2:]
     optimum = _optimum(n_features, n_hidden, **model).loss
     models = []
     for W, b, diverged in zip(result.W, result.b, result.diverged, strict=True):
@@ -158,6 +181,46 @@ def train(
         if loss is not None and optimum > 0:
             judged += f" ({loss / optimum - 1:+.2%})"
         click.echo(f"{judged}  W = {rows(W)}  b = {rows(b)}")
+
+
+def _report_two_layer(result: TrainingResult, model: dict[str, Any], as_json: bool) -> None:
+    """Print models of another architecture with sampled losses; V where it is no transpose of W."""
+    models = _judged_by_samples(result, model)
+    if as_json:
+        click.echo(strict_json({"architecture": result.architecture.name, "models": models}))
+        return
+    named = ("W", "b") if result.architecture.tied else ("W", "V", "b")
+    arrays = (
+        dict(zip("WVb", each, strict=True))
+        for each in zip(result.W, result.V, result.b, strict=True)
+    )
+    ranked = sorted(zip(models, arrays, range(len(models)), strict=True), key=_loss_or_infinity)
+    for trained, parts, _ in ranked:
+        loss, error = trained["loss"], trained["standard_error"]
+        judged = "diverged" if loss is None else f"sampled loss {loss:.6g} ± {error:.2g}"
+        click.echo("  ".join([judged, *(f"{name} = {rows(parts[name])}" for name in named)]))
+
+
+def _judged_by_samples(result: TrainingResult, model: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return every model with its sampled loss and standard error, None where it diverged."""
+    from ..numerics import sampled_loss
+
+    models = []
+    for W, V, b, diverged in zip(result.W, result.V, result.b, result.diverged, strict=True):
+        loss = error = None
+        if not diverged:
+            found = sampled_loss(W, V, b, **model, architecture=result.architecture)
+            loss, error = float(found.loss), float(found.standard_error)
+        models.append(
+            {
+                "loss": loss,
+                "standard_error": error,
+                "W": W.tolist(),
+                "V": V.tolist(),
+                "b": b.tolist(),
+            }
+        )
+    return models
 
 
 def _optimum(n_features: int, n_hidden: int, **model: Any) -> GlobalMinimum:
