@@ -22,6 +22,8 @@ _MODULES: Final = (
     "local_bases",
     "pca_collapse",
     "dynamics",
+    "privileged_basis",
+    "absolute_value",
     "adversarial",
     "feature_definition",
     "replication_models",

@@ -1,0 +1,216 @@
+"""Two-layer models of an experiment: trained and ranked, and the best that few neurons can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import minimize
+
+from ...architecture import resolve_architecture
+from ...features import FeatureDistribution
+from ...numerics import SampledLoss, TrainingResult, sampled_loss, two_layer_loss
+from .columns import constant_loss
+from .experiment import Run
+from .neurons import monosemantic_share
+
+__all__ = ["SmallOptimum", "least_loss", "monosemantic_loss", "train_two_layer"]
+
+Floats = NDArray[np.float64]
+
+_STEP: Final = 1e-5  # of central differences: their error is about 1e-9 of the loss's scale
+
+
+def train_two_layer(
+    run: Run,
+    label: str,
+    n_features: int,
+    n_hidden: int,
+    *,
+    density: ArrayLike,
+    importance: ArrayLike,
+    architecture: str,
+    protocol: str,
+    replicas: int,
+    kept: int,
+    samples: int,
+    features: FeatureDistribution | None = None,
+) -> xr.Dataset:
+    """Train models at several densities, rank them by a sampled loss and judge the best by another.
+
+    Parameters
+    ----------
+    run : Run
+    label : str
+        Name of the checkpoint.
+    n_features, n_hidden : int
+    density : array_like, shape (k,)
+        One for all features.
+    importance : array_like, shape (n_features,)
+    architecture, protocol : str
+    replicas : int
+        Models at each density.
+    kept : int
+        How many of the best are kept, or all if there are fewer.
+    samples : int
+        Of the inputs by which the best are judged; they are ranked on an eighth as many others.
+    features : feature distribution, optional
+
+    Returns
+    -------
+    xarray.Dataset
+        `ranked_loss` (density, replica), NaN where training diverged. Of the best, in single
+        precision: `W` (density, rank, hidden, feature), `V` (density, rank, feature, hidden), `b`;
+        and of these numbers `loss` (density, rank), its `standard_error`, and `monosemantic`, the
+        share of monosemantic neurons. What the best are judged by had no part in their choice.
+    """
+    grid = np.asarray(density, dtype=np.float64)
+    model: dict[str, Any] = {
+        "density": grid[:, np.newaxis], "importance": importance, "architecture": architecture,
+        "features": features,
+    }  # fmt: skip
+    result = run.train(label, n_features, n_hidden, **model, protocol=protocol, replicas=replicas)
+    ranked = _ranked_loss(result, model, samples // 8, 2 * run.seed)
+    best = np.argsort(np.nan_to_num(ranked, nan=np.inf), axis=1)[:, :kept]
+    W, V, b = (_chosen(values, best) for values in (result.W, result.V, result.b))
+    judged = _sampled(W, V, b, model, samples, 2 * run.seed + 1)
+    points = ("density", "rank")
+    return xr.Dataset(
+        {
+            "ranked_loss": (("density", "replica"), ranked),
+            "W": ((*points, "hidden", "feature"), W),
+            "V": ((*points, "feature", "hidden"), V),
+            "b": ((*points, "feature"), b),
+            "loss": (points, judged.loss),
+            "standard_error": (points, judged.standard_error),
+            "monosemantic": (points, monosemantic_share(W, V)),
+        },
+        coords={"density": grid},
+        attrs={"protocol": result.protocol.name, "seed": run.seed},
+    )
+
+
+def _ranked_loss(result: TrainingResult, model: dict[str, Any], samples: int, seed: int) -> Floats:
+    well = ~result.diverged
+    W, V = (np.where(well[..., None, None], values, 0.0) for values in (result.W, result.V))
+    b = np.where(well[..., None], result.b, 0.0)
+    found = _sampled(W, V, b, model, samples, seed)
+    return np.where(well, found.loss, np.nan)
+
+
+def _sampled(
+    W: ArrayLike, V: ArrayLike, b: ArrayLike, model: dict[str, Any], samples: int, seed: int
+) -> SampledLoss:
+    decoder = None if resolve_architecture(model["architecture"]).tied else V
+    return sampled_loss(W, decoder, b, **model, samples=samples, seed=seed)
+
+
+def _chosen(values: Floats, best: NDArray[np.intp]) -> NDArray[np.float32]:
+    return values[np.arange(len(best))[:, None], best].astype(np.float32)
+
+
+def monosemantic_loss(n_hidden: int, *, density: ArrayLike, importance: ArrayLike) -> Floats:
+    """Return the least loss of |x| by neurons that each work for one feature.
+
+    Two neurons compute |x_i| = ReLU(x_i) + ReLU(−x_i). One computes the half of it: with a slope v
+    and a bias b the loss is s (1 − v)²/6 − s (1 − v) b/2 + s/6 − s b/2 + b², least at v = 1 − 3 b/2
+    with the value s/6 − s²/(16 − 6 s). None leaves the variance s/3 − s²/4. The second neuron saves
+    s/6 − s²/(16 − 6 s), which is more than the first saves for any s below 4/3: neurons are best
+    given in pairs, in the order of importance.
+
+    Parameters
+    ----------
+    n_hidden : int
+        Number of neurons.
+    density : array_like, shape (...)
+        One for all features, whose values are uniform on [−1, 1] where they are on.
+    importance : array_like, shape (n_features,)
+
+    Returns
+    -------
+    ndarray, shape (...)
+
+    Examples
+    --------
+    >>> float(monosemantic_loss(2, density=1, importance=[1.0, 0.5]))  # 0.5 · 1/12
+    0.0416666...
+    """
+    s = np.asarray(density, dtype=np.float64)
+    pairs, single = divmod(n_hidden, 2)
+    rest = np.sort(np.asarray(importance, dtype=np.float64))[::-1][pairs:]
+    return np.asarray(
+        rest[:single].sum() * (s / 6 - s**2 / (16 - 6 * s)) + constant_loss(s, rest[single:])
+    )
+
+
+class SmallOptimum(NamedTuple):
+    """The best model that a search found, with its exact loss."""
+
+    W: Floats
+    V: Floats
+    b: Floats
+    loss: float
+
+
+def least_loss(
+    n_features: int,
+    n_hidden: int,
+    *,
+    density: float,
+    importance: ArrayLike,
+    features: FeatureDistribution,
+    starts: int,
+    seed: int,
+) -> SmallOptimum:
+    """Search for the least exact loss of h = ReLU(W x), ŷ = ReLU(V h + b) asked for |x|.
+
+    Parameters
+    ----------
+    n_features : int
+        1 or 2, so that the loss is exact.
+    n_hidden : int
+    density : float
+    importance : array_like, shape (n_features,)
+    features : feature distribution
+    starts : int
+        Descents from random weights; a search proves nothing.
+    seed : int
+    """
+    shapes = ((n_hidden, n_features), (n_features, n_hidden), (n_features,))
+    ends = np.cumsum([np.prod(shape) for shape in shapes])
+
+    def split(rows: Floats) -> list[Floats]:
+        parts = np.split(rows, ends[:-1], axis=-1)
+        return [
+            part.reshape(*rows.shape[:-1], *shape)
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
+
+    def losses(rows: Floats) -> Floats:
+        return two_layer_loss(
+            *split(rows), density=density, importance=importance, features=features,
+            architecture="absolute-value",
+        )  # fmt: skip
+
+    random = np.random.default_rng([seed, n_features, n_hidden])
+    begins = random.normal(size=(starts, ends[-1])) * np.append(
+        np.ones(ends[1]), 0.1 * np.ones(n_features)
+    )
+    found = [minimize(_with_slope(losses), start, jac=True, method="BFGS") for start in begins]
+    best = min(found, key=lambda end: float(end.fun))
+    return SmallOptimum(*split(best.x), float(best.fun))
+
+
+def _with_slope(losses: Callable[[Floats], Floats]) -> Callable[[Floats], tuple[float, Floats]]:
+    """Return the loss of a point with its gradient by central differences, all in one batch."""
+
+    def at(point: Floats) -> tuple[float, Floats]:
+        steps = _STEP * np.eye(len(point))
+        values = losses(np.concatenate([point[np.newaxis], point + steps, point - steps]))
+        ahead, behind = np.split(values[1:], 2)
+        return float(values[0]), (ahead - behind) / (2 * _STEP)
+
+    return at
