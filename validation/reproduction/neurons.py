@@ -153,7 +153,7 @@ def _kind(W: Floats, V: Floats, neuron: int, i: int, j: int) -> tuple[bool, bool
     )
     disturbance, by, of = greater
     on = np.maximum(np.sign(W[neuron, by]) * W[:, by], 0)
-    on[neuron] = 0
+    # The neuron itself serves the disturbed feature: its weight there is positive.
     taken = -float(on @ np.minimum(V[of], 0))
     asymmetric = disturbance >= _ASYMMETRIC * weaker[0]
     return bool(asymmetric), bool(taken >= _INHIBITED * disturbance)
