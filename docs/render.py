@@ -8,18 +8,23 @@ import textwrap
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import sympy
-from IPython.display import SVG, Markdown
+from IPython.display import SVG, Markdown, display
 from matplotlib.figure import Figure
 
 from superposition.cli import main
 from superposition.theory import Derivation
+from superposition.validation.reproduction import Reproduction, Verdict, load_reproduction
 
-__all__ = ["command", "equations", "figure", "formula", "message", "numbers", "steps", "table"]
+__all__ = [
+    "command", "equations", "figure", "formula", "message", "numbers", "reproduction", "steps",
+    "stored_reproduction", "table", "verdict_cells",
+]  # fmt: skip
 
 warnings.filterwarnings("error", module=r"superposition|render|__main__")
 mpl.rcParams["svg.hashsalt"] = "superposition"
@@ -63,6 +68,30 @@ def figure(drawing: Figure) -> SVG:
     text = io.StringIO()
     drawing.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
     return SVG(text.getvalue())
+
+
+def stored_reproduction(name: str) -> Reproduction:
+    """Return what `superposition reproduce --out docs/data/reproduction` wrote."""
+    return load_reproduction(Path(__file__).parent / "data" / "reproduction", name)
+
+
+def verdict_cells(verdict: Verdict) -> tuple[str, str]:
+    """Return outcome and evidence of a verdict as cells of a table."""
+    where = f" {', '.join(verdict.where)}" if verdict.outcome == "holds only where" else ""
+    return f"**{verdict.outcome}**{where}", f"`{verdict.claim.test}`: {verdict.evidence}"
+
+
+def reproduction(name: str) -> None:
+    """Show a stored reproduction: figure, caption, verdicts."""
+    done = stored_reproduction(name)
+    scale = "" if done.scale == "full" else f" Smaller than the source's setting (--{done.scale})."
+    display(figure(done.figure()))
+    display(Markdown(f"{done.caption}{scale}"))
+    rows = [
+        (verdict.claim.statement, *verdict_cells(verdict), verdict.claim.judged)
+        for verdict in done.verdicts
+    ]
+    display(table(["claim", "verdict", "test and evidence", "judged by"], rows))
 
 
 def command(line: str, *, code: int = 0, lines: int | None = None) -> None:

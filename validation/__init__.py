@@ -8,6 +8,9 @@ from .comparison.attribution_figure import plot_attribution
 from .comparison.plots import draw_boundaries, plot_phase_diagram
 from .comparison.shares import Rung, ladder, picture, shares
 from .exact.diagram import SpotCheck, exact_phase_diagram, spot_check
+from .geometry.dimensionality import FRACTIONS, dimensionality_clusters, nearest_fraction
+from .geometry.graphs import FeatureGraph, feature_graph, plot_feature_graphs
+from .geometry.identify import Component, Geometry, identify_geometry, name_rate
 from .phases import classify, flip_columns, phase_names
 from .readings import CLASSES, READINGS, judge
 from .sweeps.axes import SweepConfiguration
@@ -18,8 +21,12 @@ from .sweeps.storage import OtherConfigurationError, SweepStatus, load_dataset, 
 
 __all__ = [
     "CLASSES",
+    "FRACTIONS",
     "READINGS",
     "Check",
+    "Component",
+    "FeatureGraph",
+    "Geometry",
     "OtherConfigurationError",
     "PhaseDiagramConfiguration",
     "Rung",
@@ -29,18 +36,24 @@ __all__ = [
     "agreement",
     "attribution",
     "classify",
+    "dimensionality_clusters",
     "draw_boundaries",
     "exact_phase_diagram",
+    "feature_graph",
     "flip_columns",
+    "identify_geometry",
     "judge",
     "ladder",
     "load_dataset",
     "load_maps",
+    "name_rate",
+    "nearest_fraction",
     "phase_diagram",
     "phase_names",
     "phases_of",
     "picture",
     "plot_attribution",
+    "plot_feature_graphs",
     "plot_phase_diagram",
     "readings_table",
     "select_diagram",

@@ -11,7 +11,7 @@ from .options import json_option, seed_option, strict_json
 from .outputs import figure_names, refuse_to_overwrite, save_figure
 
 if TYPE_CHECKING:
-    from ..validation.reproduction.reproduce import Reproduction
+    from ..validation.reproduction import Reproduction
 
 __all__ = ["FIGURE_NAME", "VERDICTS_NAME", "reproduce"]
 
@@ -48,7 +48,7 @@ def reproduce(
     Without --quick the setting is the source's. An interrupted experiment goes on where it stopped
     when the same command is given again.
     """
-    from ..validation.reproduction.registry import EXPERIMENTS
+    from ..validation.reproduction import EXPERIMENTS
 
     if listing:
         _list(as_json)
@@ -68,7 +68,7 @@ def reproduce(
 
 
 def _list(as_json: bool) -> None:
-    from ..validation.reproduction.registry import EXPERIMENTS
+    from ..validation.reproduction import EXPERIMENTS
 
     found = [(each.name, each.title, each.source) for each in EXPERIMENTS.values()]
     if as_json:
@@ -102,7 +102,7 @@ def _write(done: Reproduction, folder: Path) -> list[Path]:
 
 
 def _fields(done: Reproduction, written: list[Path]) -> dict[str, Any]:
-    from ..validation.reproduction.ledger import ledger_row
+    from ..validation.reproduction import ledger_row
 
     return {
         "experiment": done.experiment.name,

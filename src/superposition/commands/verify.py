@@ -10,7 +10,7 @@ import click
 from .options import json_option, seed_option, strict_json
 
 if TYPE_CHECKING:
-    from ..validation.reproduction.verdicts import Verdict
+    from ..validation.reproduction import Verdict
 
 __all__ = ["verify"]
 
@@ -68,9 +68,13 @@ def _check_formulas(seed: int, as_json: bool) -> None:
 
 
 def _judge_claims(results: Path | None, seed: int, as_json: bool) -> None:
-    from ..validation.reproduction.ledger import ledger_row, summary_line
-    from ..validation.reproduction.registry import EXPERIMENTS
-    from ..validation.reproduction.reproduce import load_reproduction, reproduce
+    from ..validation.reproduction import (
+        EXPERIMENTS,
+        ledger_row,
+        load_reproduction,
+        reproduce,
+        summary_line,
+    )
 
     verdicts: list[Verdict] = []
     for name in EXPERIMENTS:
