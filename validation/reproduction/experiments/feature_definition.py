@@ -161,7 +161,7 @@ def _experiment(name: str, full: _Settings, quick_replicas: int) -> Experiment[_
     return Experiment(
         name=name,
         title=f"A feature by its definition: {n} in {m} against random networks",
-        source="Roe, section 2",
+        source="Roe's replication, section 2",
         tiny=replace(full, density=(1.0, 0.1), replicas=2, networks=19, protocol=_SHORT),
         quick=replace(full, replicas=quick_replicas),
         full=full,

@@ -193,7 +193,7 @@ EXPERIMENTS: Final = (
     Experiment(
         name="roe-11",
         title="Loss curve of one-neuron ReLU models",
-        source="Roe, figure 11",
+        source="Roe's replication, figure 11",
         tiny=_Settings(2, 2, 4, 4, ",steps=20,batch_size=8"),
         quick=_Settings(20, 20),
         full=_Settings(100, 50, starts=32),

@@ -250,7 +250,7 @@ def _experiment(
     return Experiment(
         name=name,
         title=title,
-        source=f"Roe, figure {name.removeprefix('roe-')}",
+        source=f"Roe's replication, figure {name.removeprefix('roe-')}",
         tiny=_Settings(models, masks, 2, recipe, shortened=_TINY),
         quick=_Settings(models, masks, 6, recipe),
         full=_Settings(models, masks, 20, recipe),
@@ -271,7 +271,7 @@ def _five_in_two() -> Experiment[_Settings]:
     return Experiment(
         name="roe-2",
         title="Five features in two dimensions, by a recipe of Roe",
-        source="Roe, figures 1 and 2",
+        source="Roe's replication, figures 1 and 2",
         tiny=settings(2, _TINY, 2),
         quick=settings(20),
         full=settings(100),
