@@ -15,7 +15,7 @@ from ...theory import interference
 
 __all__ = [
     "BLUE", "GREEN", "ORANGE", "PURPLE", "SKY", "VERMILION", "draw_bias", "draw_columns",
-    "draw_gram", "draw_norms", "interference_scale", "panels",
+    "draw_gram", "draw_norms", "interference_scale", "panels", "turned",
 ]  # fmt: skip
 
 # Okabe & Ito (2008), readable with any form of color blindness.
@@ -41,9 +41,38 @@ def panels(
     return figure, axes
 
 
+def turned(W: ArrayLike) -> Floats:
+    """Turn and flip the plane: the first long column points right, the next lies above.
+
+    Long is a column of more than 0.9 of the longest. L(QW) = L(W) for every orthogonal Q.
+
+    Parameters
+    ----------
+    W : array_like, shape (2, n)
+
+    Examples
+    --------
+    >>> turned([[0.0, 2.0], [-3.0, 0.0]]).round(6).tolist()
+    [[3.0, 0.0], [0.0, 2.0]]
+    """
+    weights = np.asarray(W, dtype=np.float64)
+    lengths = np.linalg.norm(weights, axis=0)
+    first = int((lengths > 0.9 * lengths.max()).argmax())
+    if lengths[first] == 0:
+        return weights
+    x, y = weights[:, first] / lengths[first]
+    turn = np.array([[x, y], [-y, x]]) @ weights
+    across = turn[1, int((abs(turn[1]) > 0.2 * lengths.max()).argmax())]
+    flipped: Floats = turn * np.array([[1.0], [-1.0 if across < 0 else 1.0]])
+    return flipped
+
+
 def draw_columns(ax: Axes, W: ArrayLike, importance: ArrayLike) -> None:
-    """Draw the columns of W, shape (2, n), as arrows in the plane, dark for high importance."""
-    columns = np.asarray(W, dtype=np.float64).T
+    """Draw the columns of W, shape (2, n), as arrows in the plane, dark for high importance.
+
+    The plane is turned by `turned`, which changes no loss, so that models can be compared.
+    """
+    columns = turned(W).T
     weights = np.asarray(importance, dtype=np.float64)
     scale = ScalarMappable(Normalize(0, weights.max() * 1.15), "viridis_r")
     for column, weight in zip(columns, weights, strict=True):

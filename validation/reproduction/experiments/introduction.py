@@ -80,7 +80,8 @@ def _caption(data: xr.Dataset) -> str:
         data,
         f"Columns of W of n = {_N} features in m = {_M} dimensions at densities s = P(x_i ≠ 0) of "
         f"{listed(data.density.values)}; importances fall by a factor of "
-        f"{data.importance.values[1]:g}, dark is important.",
+        f"{data.importance.values[1]:g}, dark is important. The plane is turned and flipped so that "
+        f"models can be compared.",
     )
 
 

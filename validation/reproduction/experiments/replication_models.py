@@ -47,7 +47,7 @@ Floats = NDArray[np.float64]
 
 
 _SHOWN: Final = {
-    2: "Columns of W, dark is important, and those of the exact optimum.",
+    2: "Columns of W, dark is important, and those of the exact optimum, turned and flipped alike.",
     5: "WᵀW and b; below ‖W_i‖, colored by interference Σ_{j≠i} (Ŵ_i·W_j)².",
 }
 
