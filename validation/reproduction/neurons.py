@@ -140,7 +140,7 @@ def find_motifs(W: ArrayLike, V: ArrayLike) -> Motifs:
     pairs = [
         (neuron, pair)
         for neuron, served in enumerate(abs(encoder) * decoder.T >= _SERVED)
-        for pair in combinations(np.flatnonzero(served), 2)
+        for pair in combinations(np.flatnonzero(served).tolist(), 2)
     ]
     found = [_kind(encoder, decoder, neuron, *pair) for neuron, pair in pairs]
     return Motifs(len(found), sum(a for a, _ in found), sum(a and i for a, i in found))

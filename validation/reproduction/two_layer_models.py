@@ -201,7 +201,8 @@ def least_loss(
     )
     found = [minimize(_with_slope(losses), start, jac=True, method="BFGS") for start in begins]
     best = min(found, key=lambda end: float(end.fun))
-    return SmallOptimum(*split(best.x), float(best.fun))
+    W, V, b = split(best.x)
+    return SmallOptimum(W, V, b, float(best.fun))
 
 
 def _with_slope(losses: Callable[[Floats], Floats]) -> Callable[[Floats], tuple[float, Floats]]:
