@@ -167,7 +167,7 @@ def _draw_losses(ax: Axes, data: xr.Dataset) -> None:
                 label=f"{_NAMES[name]}, best model")  # fmt: skip
         ax.plot(loss.density, loss.values, ".", color=_COLORS[name], alpha=0.4, markersize=4)
     ax.axhline(1, color="0.3", linestyle="--", linewidth=1, label="a neuron for each first feature")
-    ax.set(xscale="log", ylim=(None, 1.5), yscale="log", xlabel="density $s = P(x_i \\neq 0)$",
+    ax.set(xscale="log", yscale="log", ylim=(None, 1.5), xlabel="density $s = P(x_i \\neq 0)$",
            ylabel="relative sampled loss")  # fmt: skip
     ax.legend(fontsize=8, loc="lower right")
 
