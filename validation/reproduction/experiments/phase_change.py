@@ -201,8 +201,7 @@ def _draw_surfaces(ax: Any, data: xr.Dataset) -> None:
         loss = np.log10(data.candidate_loss.sel(candidate=name).values)
         ax.plot_surface(x, y, loss, color=colors[code], alpha=0.55, linewidth=0, rasterized=True)
     ax.set(
-        title="loss surfaces of the closed forms", xlabel="log$_{10}$ $r$",
-        ylabel="log$_{10}$ $s$", zlabel="log$_{10}$ loss",
+        title="closed forms: log$_{10}$ loss", xlabel="log$_{10}$ $r$", ylabel="log$_{10}$ $s$",
     )  # fmt: skip
     ax.view_init(elev=18, azim=-125)
 
