@@ -174,6 +174,7 @@ def _draw(data: xr.Dataset) -> Figure:
             edge(_N / 2 - 0.5, color="0.3", linewidth=0.8)
         axes[0, column].set_title(f"density $s$ = {s:g}")
         _draw_cosines(axes[1, column], part)
+    axes[1, 0].legend(fontsize="small")
     figure.colorbar(scale, ax=axes[0, :], shrink=0.8, label="$W^TW$, best minimum")
     axes[1, 0].set_ylabel("root mean square cosine")
     return figure
@@ -185,7 +186,7 @@ def _draw_cosines(ax: Axes, part: xr.Dataset) -> None:
         for j, values in enumerate((part.within, part.across)):
             there = values.sel(inputs=inputs).values
             ax.plot(np.full(len(there), 2 * j + k), there, "o", color=color, markersize=3.5,
-                    alpha=0.6)  # fmt: skip
+                    alpha=0.6, label=None if j else inputs)  # fmt: skip
     ax.axhline(1 / np.sqrt(_M), color="0.5", linestyle=":", linewidth=1)
     ax.set(ylim=(0, 0.45), xlim=(-0.6, 3.6))
     ax.set_xticks([0.5, 2.5], ["within sets", "across"])
