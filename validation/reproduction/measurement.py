@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,11 @@ class Measurement:
         return cls(float(value), float(value), float(value), seeds)
 
     @classmethod
+    def unknown(cls) -> Measurement:
+        """Return what is known where there was nothing to measure: nothing."""
+        return cls(0.0, -math.inf, math.inf)
+
+    @classmethod
     def share(cls, successes: int, trials: int) -> Measurement:
         """Return the share of trials that succeeded, with the exact interval of Clopper, Pearson.
 
@@ -72,8 +78,9 @@ class Measurement:
 
         Parameters
         ----------
-        values : array_like, shape (k,)
-            One for each model. Fewer than two say nothing about their spread: the interval is then
+        values : array_like
+            One for each model, in any shape. NaN are models in which there is nothing to measure;
+            they are left out. Fewer than two say nothing about their spread: the interval is then
             the whole line.
         seed : int
             Of the resampling.
@@ -90,7 +97,10 @@ class Measurement:
 
     @classmethod
     def _resampled(cls, values: ArrayLike, statistic: Callable[..., Any], seed: int) -> Measurement:
-        sample = np.asarray(values, dtype=np.float64)
+        sample = np.asarray(values, dtype=np.float64).ravel()
+        sample = sample[np.isfinite(sample)]
+        if not len(sample):
+            return cls.unknown()
         value = float(statistic(sample))
         if len(sample) < 2:
             return cls(value, -np.inf, np.inf, len(sample))
@@ -103,6 +113,8 @@ class Measurement:
         return cls(value, min(float(found.low), value), max(float(found.high), value), len(sample))
 
     def __str__(self) -> str:
+        if self == Measurement.unknown():
+            return "nothing to measure"
         if self.low == self.high:
             return f"{self.value:.4g}"
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"

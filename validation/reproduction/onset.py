@@ -20,9 +20,6 @@ _ANTIPODAL: Final = -0.9
 _SPARSE: Final = 0.03  # where positive interference is looked for
 _POSITIVE, _NEGATIVE = 0.05, -0.01
 
-_UNKNOWN: Final = Measurement(0.0, -np.inf, np.inf)
-"""What is measured where no model has what is to be measured."""
-
 Average = Callable[[xr.DataArray], Measurement]
 
 
@@ -34,8 +31,7 @@ def mean_of_models(values: xr.DataArray) -> Measurement:
     >>> mean_of_models(xr.DataArray([1.0, 1.0, np.nan], dims="replica"))
     Measurement(value=1.0, low=1.0, high=1.0, seeds=2)
     """
-    known = values.values[np.isfinite(values.values)]
-    return Measurement.mean(known) if len(known) else _UNKNOWN
+    return Measurement.mean(values.values)
 
 
 def exact_value(values: xr.DataArray) -> Measurement:
@@ -47,7 +43,7 @@ def exact_value(values: xr.DataArray) -> Measurement:
     Measurement(value=0.5, low=0.5, high=0.5, seeds=0)
     """
     value = float(values.squeeze("replica"))
-    return Measurement.exact(value) if np.isfinite(value) else _UNKNOWN
+    return Measurement.exact(value) if np.isfinite(value) else Measurement.unknown()
 
 
 def superposition(data: xr.Dataset, average: Average) -> dict[str, Measured]:
@@ -117,7 +113,7 @@ def _share(part: xr.DataArray, whole: xr.DataArray) -> xr.DataArray:
 
 def _at(density: float | None, values: xr.DataArray, average: Average) -> Measured:
     if density is None:
-        return _UNKNOWN
+        return Measurement.unknown()
     return {f"s = {density:g}": average(values.sel(density=density))}
 
 

@@ -58,7 +58,8 @@ class Verdict:
         )
 
     def _seeds(self) -> str:
-        least = min(value.seeds for value in self.measured.values())
+        known = [value for value in self.measured.values() if value != Measurement.unknown()]
+        least = min((value.seeds for value in known), default=0)
         if least >= self.claim.minimum_seeds:
             return f" ({least} seeds)" if least else ""
         return f" ({least} seeds; {self.claim.minimum_seeds} are needed)"

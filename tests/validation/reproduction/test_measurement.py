@@ -45,3 +45,11 @@ def test_what_is_no_measurement_is_refused() -> None:
         Measurement(0.5, 0.0, 1.0, -1)
     with pytest.raises(ValueError, match="k \\(3\\) must not be greater than n \\(2\\)"):
         Measurement.share(3, 2)
+
+
+def test_models_with_nothing_to_measure_are_left_out() -> None:
+    values = np.array([[1.0, np.nan], [3.0, 2.0]])
+    assert Measurement.mean(values) == Measurement.mean([1.0, 3.0, 2.0])
+    assert Measurement.median(values).seeds == 3
+    assert Measurement.mean([np.nan]) == Measurement.unknown() == Measurement.median([])
+    assert str(Measurement.unknown()) == "nothing to measure"

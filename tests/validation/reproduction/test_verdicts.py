@@ -64,3 +64,11 @@ def test_nothing_measured_is_an_error() -> None:
 def test_the_summary_counts_each_outcome() -> None:
     verdicts = [judge(CLAIM, value) for value in (INSIDE, INSIDE, BELOW, ACROSS)]
     assert summary_line(verdicts) == "4 claims: 2 hold, 1 fail, 1 undecided"
+
+
+def test_a_condition_without_anything_to_measure_is_undecided_and_asks_for_no_seeds() -> None:
+    asks = replace(CLAIM, minimum_seeds=10)
+    verdict = judge(asks, {"a": INSIDE, "b": Measurement.unknown()})
+    assert (verdict.outcome, verdict.where) == ("holds only where", ("a",))
+    assert "are needed" not in str(verdict)
+    assert judge(asks, Measurement.unknown()).outcome == "undecided"

@@ -32,8 +32,6 @@ _SMALL: Final = (2, 3)  # features and neurons of the exact optimum
 # inputs at low density, where their ReLU has no gradient, and stay so.
 _SMALL_START: Final = ",weight_init=0.02"
 
-_UNKNOWN: Final = Measurement(0.0, -np.inf, np.inf)
-"""What is measured where no model has what is to be measured."""
 
 Floats = NDArray[np.float64]
 
@@ -110,10 +108,10 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     pairs = data.sizes["hidden"] // 2
     motifs = find_motifs(sparse.small_W.values, sparse.small_V.values)
     return {
-        "dense_monosemantic": _mean(dense.monosemantic),
-        "sparse_monosemantic": _mean(sparse.monosemantic),
+        "dense_monosemantic": Measurement.mean(dense.monosemantic),
+        "sparse_monosemantic": Measurement.mean(sparse.monosemantic),
         "dense_misplaced": Measurement.exact(_misplaced(dense, pairs), seeds),
-        "sparse_computed": _mean(sparse.computed.sum("feature") / pairs),
+        "sparse_computed": Measurement.mean(sparse.computed.sum("feature") / pairs),
         "dense_gain": _gain(dense, seeds),
         "sparse_gain": _gain(sparse, seeds),
         "motifs": {
@@ -150,12 +148,7 @@ def _part(data: xr.Dataset, part: str, whole: str, s: float) -> Measurement:
     """Return the mean over models of the share of pairs; models without any such pair say nothing."""
     total = _motif(data, whole, s)
     known = total > 0
-    return _mean(xr.DataArray(_motif(data, part, s)[known] / total[known]))
-
-
-def _mean(values: xr.DataArray) -> Measurement:
-    known = values.values[np.isfinite(values.values)]
-    return Measurement.mean(known) if len(known) else _UNKNOWN
+    return Measurement.mean(_motif(data, part, s)[known] / total[known])
 
 
 def _draw(data: xr.Dataset) -> Figure:

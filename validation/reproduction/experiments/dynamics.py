@@ -251,11 +251,6 @@ def _share(holds: ArrayLike) -> Measurement:
     return Measurement.share(int(found.sum()), found.size)
 
 
-def _mean_of_known(values: Floats, seed: int) -> Measurement:
-    known = values[np.isfinite(values)]
-    return Measurement.mean(known, seed) if len(known) else Measurement(0.0, -np.inf, np.inf)
-
-
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     found: dict[str, Measured] = {
         "deviation_of_optimum": Measurement.exact(
@@ -266,7 +261,7 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     by_route: dict[str, tuple[Measurement, ...]] = {
         route: (
             _share(data[f"plateaus_{route}"] > 0),
-            _mean_of_known(data[f"levels_{route}"].values, seed),
+            Measurement.mean(data[f"levels_{route}"].values, seed),
             _share(data[f"deviation_{route}"] <= _OCTAHEDRON),
         )
         for route in _ROUTES

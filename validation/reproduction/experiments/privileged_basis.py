@@ -102,8 +102,8 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     dense, sparse = float(data.density.max()), float(data.density.min())
     seeds = data.sizes["replica"]
     return {
-        "dense_monosemantic": _mean(relu.monosemantic.sel(density=dense)),
-        "sparse_monosemantic": _mean(relu.monosemantic.sel(density=sparse)),
+        "dense_monosemantic": Measurement.mean(relu.monosemantic.sel(density=dense)),
+        "sparse_monosemantic": Measurement.mean(relu.monosemantic.sel(density=sparse)),
         "greatest_rise": Measurement.exact(_greatest_rise(relu.monosemantic), data.sizes["rank"]),
         "dense_gain": _gain(relu.sel(density=dense), seeds),
         "sparse_gain": _gain(relu.sel(density=sparse), seeds),
@@ -113,7 +113,7 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
         },
         "rotated_identity": Measurement.exact(float(data.rotated_identity.min())),
         "tied_rotation_change": Measurement.exact(float(abs(tied.rotated).max()), seeds),
-        "tied_dense_monosemantic": _mean(tied.monosemantic.sel(density=dense)),
+        "tied_dense_monosemantic": Measurement.mean(tied.monosemantic.sel(density=dense)),
     }
 
 
@@ -128,11 +128,6 @@ def _gain(data: xr.Dataset, seeds: int) -> Measurement:
     gain = 1 - float(best.loss / best.top_loss)
     error = 2 * float(best.standard_error / best.top_loss)
     return Measurement(gain, gain - error, gain + error, seeds)
-
-
-def _mean(values: xr.DataArray) -> Measurement:
-    known = values.values[np.isfinite(values.values)]
-    return Measurement.mean(known) if len(known) else Measurement(0.0, -np.inf, np.inf)
 
 
 def _draw(data: xr.Dataset) -> Figure:

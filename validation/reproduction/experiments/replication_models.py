@@ -127,12 +127,7 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
 def _mask_ratio(data: xr.Dataset) -> dict[str, Measurement]:
     """Compare replicas that start alike."""
     ratio = data.trained_loss.sel(mask="batch") / data.trained_loss.sel(mask="example")
-    return {str(name): _median(ratio.sel(model=name).values) for name in data.model.values}
-
-
-def _median(ratios: Floats) -> Measurement:
-    known = ratios[np.isfinite(ratios)]  # a model that diverged has no loss
-    return Measurement.median(known) if len(known) else Measurement(0.0, -np.inf, np.inf)
+    return {str(name): Measurement.median(ratio.sel(model=name)) for name in data.model.values}
 
 
 def _each(values: xr.DataArray, seeds: int) -> dict[str, Measurement]:
