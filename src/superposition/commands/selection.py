@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-__all__ = ["at_option", "chosen_place"]
+__all__ = ["chosen_place"]
 
 at_option = click.option(
     "--at", "places", multiple=True, metavar="AXIS=VALUE",
