@@ -48,16 +48,13 @@ def reproduce(
     Without --quick the setting is the source's. An interrupted experiment goes on where it stopped
     when the same command is given again.
     """
-    from ..validation.reproduction import EXPERIMENTS
-
+    if listing + everything + bool(names) != 1:
+        raise click.UsageError("give one of: names of experiments, --all, or --list to see them")
     if listing:
         _list(as_json)
         return
-    chosen = tuple(EXPERIMENTS) if everything else names
-    if not chosen:
-        raise click.UsageError("name experiments, or give --all, or --list to see them")
     rows = []
-    for name in chosen:
+    for name in _chosen(names, everything):
         done = _carried_out(name, quick, seed, out, progress=not as_json)
         written = [] if out is None else _write(done, out / name)
         rows.append(_fields(done, written))
@@ -65,6 +62,15 @@ def reproduce(
             _tell(done, written)
     if as_json:
         click.echo(strict_json(rows))
+
+
+def _chosen(names: tuple[str, ...], everything: bool) -> tuple[str, ...]:
+    """Return what is to be carried out, once each, and all of it known before the first begins."""
+    from ..validation.reproduction import EXPERIMENTS, find_experiment
+
+    if everything:
+        return tuple(EXPERIMENTS)
+    return tuple(dict.fromkeys(find_experiment(name).name for name in names))
 
 
 def _list(as_json: bool) -> None:

@@ -55,6 +55,34 @@ def test_an_experiment_is_written_once_and_read_again(
     assert (code, "different: seed" in refused) == (2, True)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--all", "rotation"), ("--list", "rotation"), ("--all", "--list"), ("--quick",)],
+)
+def test_what_is_to_be_done_is_said_in_one_way(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    code, out, err = run(capsys, "reproduce", *arguments, "--out", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert "give one of: names of experiments, --all, or --list" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_name_is_refused_before_anything_is_computed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    code, out, err = run(capsys, "reproduce", "rotation", "rotatoin", "--out", str(tmp_path))
+    assert (code, out) == (2, "")
+    assert "'rotatoin'" in err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_name_given_twice_is_carried_out_once(capsys: pytest.CaptureFixture[str]) -> None:
+    names = ("sparsity-expansion", "sparsity-expansion")
+    rows = json.loads(run(capsys, "reproduce", *names, "--quick", "--json")[1])
+    assert [row["experiment"] for row in rows] == ["sparsity-expansion"]
+
+
 def test_files_of_others_are_not_overwritten(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
