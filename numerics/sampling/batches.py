@@ -13,7 +13,14 @@ from ...model import check_density
 from .gated import GatedSampler, Layout
 from .random_words import DATA, batch_keys, mix64_, model_keys, stream_places
 
-__all__ = ["InputSampler", "Mask", "make_sampler", "training_batch", "uniform_scale"]
+__all__ = [
+    "InputSampler",
+    "Mask",
+    "is_plainly_drawn",
+    "make_sampler",
+    "training_batch",
+    "uniform_scale",
+]
 
 Floats = NDArray[np.float64]
 Mask = Literal["example", "batch"]
@@ -30,23 +37,32 @@ def uniform_scale(density: Floats, dtype: torch.dtype) -> Floats:
         return np.asarray(np.minimum(1 / (2.0**31 * density), highest))
 
 
+def is_plainly_drawn(features: FeatureDistribution, n_features: int, mask: Mask) -> bool:
+    """Whether `InputSampler` draws inputs of this law: one number for each feature is all of it."""
+    uniform = len(features.values.coefficients) == 1
+    return features.is_independent(n_features) and uniform and mask == "example"
+
+
 class InputSampler:
-    """Draws independent features with uniform values, for many models.
+    """Draws independent features with uniform values, of either sign or not, for many models.
 
     One 32-bit half v of a hash serves one feature of one example. |v|/2³¹ is uniform on [0, 1];
     the feature is on if that is at most the density, and then |v|/(2³¹ density) is its value. One
     uniform is enough for both because a uniform u, given u ≤ s, is uniform on [0, s]. The value
     is one of about 2³¹ · density equally spaced numbers, so at density 0.01 the grid is as fine as
-    that of a float32; densities below about 1e-8 are not resolved.
+    that of a float32; densities below about 1e-8 are not resolved. Symmetric values have v's sign.
 
     Parameters
     ----------
     density : ndarray, shape (models, n_features)
         In [0, 1].
     layout : Layout
+    symmetric : bool
+        Whether values are uniform on [−1, 1] rather than [0, 1].
     """
 
-    def __init__(self, density: Floats, layout: Layout) -> None:
+    def __init__(self, density: Floats, layout: Layout, *, symmetric: bool = False) -> None:
+        self._symmetric = symmetric
         n_models, n_features = density.shape
         n_pairs = layout.n_pairs
         device, dtype = layout.device, layout.dtype
@@ -77,6 +93,9 @@ class InputSampler:
     def _negated_inputs(self, words: torch.Tensor) -> torch.Tensor:
         # Two int32 halves of each word side by side: two examples, without another operation.
         self._batch.copy_(words.view(torch.int32))
+        if self._symmetric:
+            self._batch.mul_(self._factors)
+            return self._batch.masked_fill_(self._batch.abs() > 1, 0.0)
         self._batch.abs_().mul_(self._factors)
         return torch.threshold_(self._batch, self._off, 0.0)
 
@@ -95,9 +114,8 @@ def make_sampler(
     """Return the sampler of a distribution; parameters are those of `GatedSampler`."""
     n_features = density.shape[1]
     layout = Layout(batch_size, features_first, multiple, device, dtype)
-    plain = features.is_independent(n_features) and features.values.is_uniform
-    if plain and mask == "example":
-        return InputSampler(density, layout)
+    if is_plainly_drawn(features, n_features, mask):
+        return InputSampler(density, layout, symmetric=features.values.symmetric)
     return GatedSampler(features, density, layout, per_batch=mask == "batch")
 
 

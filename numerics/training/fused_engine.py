@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..sampling.random_words import DATA
-from .fused_gradient import new_scratch
+from .fused_gradient import network_of
+from .fused_scratch import new_scratch
 from .fused_training import Job, advance_models, optimizer_code, step_constants, step_table
 from .lane_inputs import input_tables
 from .plan import TrainingPlan, keys_of
@@ -52,7 +53,8 @@ class FusedEngine:
         points = models // plan.replicas
         tables = input_tables(plan.features, plan.density[points], plan.dtype, plan.protocol.mask)
         n_streams = tables.gates.n_streams
-        scratch = new_scratch(plan.n_features, plan.n_hidden, n_streams, plan.number)
+        size = state.parameters.shape[1]
+        scratch = new_scratch(plan.n_features, plan.n_hidden, size, n_streams, plan.number)
         cost = self._seconds_of_a_step() * max(1, len(models))
         limit = min(_STEPS_OF_A_CALL, max(1, int(_SECONDS_OF_A_CALL / cost)))
         done = state.steps_done
@@ -63,7 +65,6 @@ class FusedEngine:
     def _job(self, models: Integers, points: Integers, steps: range) -> Job:
         plan, number = self._plan, self._plan.number
         plateau = plan.protocol.plateau
-        bound = 0.0 if plan.activation == "relu" else -np.inf
         return Job(
             keys=keys_of(plan, models, DATA).numpy().view(np.uint64),
             importance=np.ascontiguousarray(plan.importance[points], dtype=number),
@@ -71,7 +72,9 @@ class FusedEngine:
             batch_size=plan.protocol.batch_size,
             optimizer=optimizer_code(plan.protocol),
             constants=np.array(step_constants(plan.protocol, plan.scale), dtype=number),
-            bound=np.array([bound], dtype=number),
+            network=network_of(
+                plan.architecture, plan.activation, plan.n_features, plan.n_hidden, number
+            ),
             steps=plan.protocol.steps,
             first_step=steps.start,
             table=self._table(steps),

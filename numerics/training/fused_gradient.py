@@ -1,13 +1,15 @@
 """Loss and gradient of one model on one batch, made and used a block of examples at a time.
 
-The formulas are those of `sampled_gradient`. With h = W x and c_i = 2 I_i/batch · scale,
+The formulas are those of `two_layer_gradient`. With h = ρ(W x), z = V h + b, x̂ = σ(z), the target
+t(x) and c_i = 2 I_i/batch · scale,
 
-    δ_i = c_i (x̂_i − x_i) σ'(z_i),   dL/dW = Σ (W δ) xᵀ + h δᵀ,   dL/db = Σ δ,
+    δ_i = c_i (x̂_i − t_i) σ'(z_i),   dL/dV = Σ δ hᵀ,   dL/db = Σ δ,
+    dL/dW = Σ (Vᵀδ ∘ ρ'(W x)) xᵀ,
 
-summed over the examples of a block, which never leaves the cache. Features that are off in all of a
-block, and outputs that are clipped in all of it, take no part in the products. An example with
-nothing on has h = 0 and x̂ = σ(b): blocks of them are counted, not computed, and the zeros that fill
-the last block up are counted as −1 each.
+summed over the examples of a block, which never leaves the cache; where V = Wᵀ the transpose of
+dL/dV is added to dL/dW. Features that are off in all of a block, and outputs that are clipped in all
+of it, take no part in the products. An example with nothing on has h = 0 and x̂ = σ(b): blocks of
+them are counted, not computed, and the zeros that fill the last block up are counted as −1 each.
 """
 
 from __future__ import annotations
@@ -17,14 +19,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...architecture import Architecture
+from ...model import Activation
 from ..compiled import compiled_on_borrowed
+from .fused_outputs import add_idle, back_through_outputs, squared_errors
+from .fused_scratch import Scratch
 from .lane_inputs import InputTables, fill_block
 from .lane_products import BLOCK, add_overlaps, combine
 from .lanes import (
     LANES,
+    absolute,
     add,
     add_totals,
-    is_above,
     keep_above,
     load,
     multiply,
@@ -36,46 +42,46 @@ from .lanes import (
     total,
 )
 
-__all__ = ["Scratch", "evaluate", "new_scratch"]
+__all__ = ["Network", "evaluate", "network_of"]
 
 
-class Scratch(NamedTuple):
-    """Memory of one worker; blocks are one-dimensional, `BLOCK` entries for each row."""
+class Network(NamedTuple):
+    """What a model computes and is asked for, as compiled functions take it.
 
-    words: NDArray[np.uint64]
-    halves: NDArray[np.int32]
-    uniform: NDArray[np.float64]
-    x: NDArray[Any]
-    h: NDArray[Any]
-    delta: NDArray[Any]
-    back: NDArray[Any]
-    overlaps: NDArray[Any]
-    gradient: NDArray[Any]
-    zeros: NDArray[Any]
-    on: NDArray[np.int64]
-    live: NDArray[np.int64]
-    every: NDArray[np.int64]
+    Attributes
+    ----------
+    n_hidden : int
+    is_tied : bool
+        Whether V = Wᵀ. The parameters are W row by row, V row by row if it is another, and b.
+    is_rectified : bool
+        Whether ρ is ReLU rather than the identity.
+    is_absolute : bool
+        Whether t(x) is |x| rather than x.
+    is_pair : bool
+        Whether it is the standard model of two features in one dimension.
+    bound : ndarray of the dtype of training, shape (1,)
+        Outputs are z where z is above it and 0 elsewhere: 0, or −∞ for linear outputs.
+    """
+
+    n_hidden: int
+    is_tied: bool
+    is_rectified: bool
+    is_absolute: bool
+    is_pair: bool
+    bound: NDArray[Any]
 
 
-def new_scratch(n_features: int, n_hidden: int, n_streams: int, dtype: Any) -> Scratch:
-    """Return memory for models of a size; `n_streams` as in `GateTables`."""
-    n, m = n_features, n_hidden
-    words = np.empty(BLOCK // 2, dtype=np.uint64)
-    # A row of zeros follows the rows of x: the values of any feature that is off.
-    return Scratch(
-        words=words,
-        halves=words.view(np.int32),
-        uniform=np.empty(n_streams * BLOCK),
-        x=np.zeros((n + 1) * BLOCK, dtype=dtype),
-        h=np.empty(m * BLOCK, dtype=dtype),
-        delta=np.empty(n * BLOCK, dtype=dtype),
-        back=np.empty(m * BLOCK, dtype=dtype),
-        overlaps=np.empty(m * n, dtype=dtype),
-        gradient=np.empty((m + 1) * n, dtype=dtype),
-        zeros=np.zeros(max(n, m), dtype=dtype),
-        on=np.empty(n, dtype=np.int64),
-        live=np.empty(n, dtype=np.int64),
-        every=np.arange(max(n, m)),
+def network_of(
+    architecture: Architecture, activation: Activation, n_features: int, n_hidden: int, dtype: Any
+) -> Network:
+    """Return the description of models of a size."""
+    return Network(
+        n_hidden=n_hidden,
+        is_tied=architecture.tied,
+        is_rectified=architecture.hidden == "relu",
+        is_absolute=architecture.target == "absolute",
+        is_pair=architecture.is_standard and (n_features, n_hidden) == (2, 1),
+        bound=np.array([0.0 if activation == "relu" else -np.inf], dtype=dtype),
     )
 
 
@@ -90,7 +96,7 @@ def evaluate(
     importance: Any,
     penalty: Any,
     scale: Any,
-    bound: Any,
+    network: Network,
     wants_loss: bool,
 ) -> float:
     """Set `scratch.gradient` to that of the objective on one batch; return the loss if wanted.
@@ -104,25 +110,24 @@ def evaluate(
     key : uint64
         Of the batch.
     batch_size : int
-    parameters : array, shape (m·n + n,)
-        W row by row, then b.
+    parameters : array
+        As `Network` says.
     importance : array, shape (n,)
     penalty : float
     scale : float
         Factor of the objective, not of the loss.
-    bound : float
-        Outputs are z where z > bound and 0 elsewhere: 0, or −∞ for linear models.
+    network : Network
     wants_loss : bool
 
     Returns
     -------
     float
-        Σ_i I_i mean (x_i − x̂_i)², with the interference penalty.
+        Σ_i I_i mean (t_i − x̂_i)², with the interference penalty.
     """
     n = len(importance)
     gradient, b = scratch.gradient, parameters[len(parameters) - n :]
     gradient[:] = 0.0
-    factor = scale * 2 / batch_size
+    factor, bound = scale * 2 / batch_size, network.bound[0]
     errors = 0.0
     idle = batch_size
     for first in range(0, batch_size, BLOCK):
@@ -140,15 +145,15 @@ def evaluate(
         )
         if n_on:
             idle -= BLOCK
-            if n == 2 and len(parameters) == 4:
+            if network.is_pair:
                 errors += _add_block_of_pair(
                     scratch, n_on, parameters, importance, factor, bound, wants_loss
                 )
             else:
                 errors += _add_block(
-                    scratch, n_on, parameters, b, importance, factor, bound, wants_loss
+                    scratch, n_on, network, parameters, b, importance, factor, wants_loss
                 )
-    errors += _add_idle(gradient, b, importance, factor, bound, idle)
+    errors += add_idle(gradient, b, importance, factor, bound, idle)
     loss = errors / batch_size
     if penalty != 0:
         loss += _add_penalty(gradient, parameters, n, penalty, scale)
@@ -159,26 +164,55 @@ def evaluate(
 def _add_block(
     scratch: Scratch,
     n_on: int,
-    W: Any,
+    network: Network,
+    parameters: Any,
     b: Any,
     importance: Any,
     factor: Any,
-    bound: Any,
     wants_loss: bool,
 ) -> float:
-    n = len(importance)
-    m = len(W) // n - 1
+    n, m, bound = len(importance), network.n_hidden, network.bound[0]
     x, h, delta, back = scratch.x, scratch.h, scratch.delta, scratch.back
-    combine(W, n, 1, scratch.zeros, m, x, scratch.on, n_on, h)
-    combine(W, 1, n, b, n, h, scratch.every, m, delta)
+    # V[i, a] is entry i · by_output + a · by_hidden of the decoder.
+    decoder, by_output, by_hidden = parameters, 1, n
+    if not network.is_tied:
+        decoder, by_output, by_hidden = parameters[m * n :], m, 1
+    combine(parameters, n, 1, scratch.zeros, m, x, scratch.on, n_on, h)
+    if network.is_rectified:
+        _keep_where_on(h, h, m)
+    combine(decoder, by_output, by_hidden, b, n, h, scratch.every, m, delta)
+    target = x
+    if network.is_absolute:
+        target = scratch.target
+        _write_absolute_values(x, n_on, target)
     errors = 0.0
     if wants_loss:
-        errors = _squared_errors(scratch, n_on, importance, bound)
-    n_live = _back_through_outputs(scratch, n_on, importance, factor, bound)
-    combine(W, n, 1, scratch.zeros, m, delta, scratch.live, n_live, back)
+        errors = squared_errors(scratch, n_on, target, importance, bound)
+    n_live = back_through_outputs(scratch, n_on, target, importance, factor, bound)
+    combine(decoder, by_hidden, by_output, scratch.zeros, m, delta, scratch.live, n_live, back)
+    if network.is_rectified:
+        _keep_where_on(back, h, m)
     _add_products(scratch, back, m, x, scratch.on, n_on, n)
-    _add_products(scratch, h, m, delta, scratch.live, n_live, n)
+    if network.is_tied:
+        _add_products(scratch, h, m, delta, scratch.live, n_live, n)
+    else:
+        _add_products_of_decoder(scratch, delta, scratch.live, n_live, h, m, n)
     return errors
+
+
+@compiled_on_borrowed
+def _keep_where_on(block: Any, decides: Any, n_rows: int) -> None:
+    """Set entries of some rows to 0 where those of another block are not above 0."""
+    zero = splat(block.dtype.type(0))
+    for place in range(0, n_rows * BLOCK, LANES):
+        store(block, place, keep_above(load(block, place), load(decides, place), zero))
+
+
+@compiled_on_borrowed
+def _write_absolute_values(block: Any, n_rows: int, result: Any) -> None:
+    """Write the absolute values of some rows to another block."""
+    for place in range(0, n_rows * BLOCK, LANES):
+        store(result, place, absolute(load(block, place)))
 
 
 @compiled_on_borrowed
@@ -221,55 +255,6 @@ def _add_block_of_pair(
 
 
 @compiled_on_borrowed
-def _back_through_outputs(
-    scratch: Scratch, n_on: int, importance: Any, factor: Any, bound: Any
-) -> int:
-    """Replace z by δ, keep the rows in which an output is not clipped, and add up dL/db."""
-    n = len(importance)
-    x, delta = scratch.x, scratch.delta
-    limit = splat(bound)
-    next_on, n_live = 0, 0
-    for i in range(n):
-        own = n
-        if next_on < n_on and scratch.on[next_on] == i:
-            own = next_on
-            next_on += 1
-        weight = splat(delta.dtype.type(importance[i] * factor))
-        slope, passed = splat(delta.dtype.type(0)), 0
-        for l in range(0, BLOCK, LANES):
-            z = load(delta, i * BLOCK + l)
-            error = multiply(subtract(z, load(x, own * BLOCK + l)), weight)
-            kept = keep_above(error, z, limit)
-            passed |= is_above(z, limit)
-            slope = add(slope, kept)
-            store(delta, n_live * BLOCK + l, kept)
-        scratch.gradient[len(scratch.gradient) - n + i] += total(slope)
-        scratch.live[n_live] = i
-        n_live += passed > 0
-    return n_live
-
-
-@compiled_on_borrowed
-def _squared_errors(scratch: Scratch, n_on: int, importance: Any, bound: Any) -> float:
-    n = len(importance)
-    limit = splat(bound)
-    errors = 0.0
-    next_on = 0
-    for i in range(n):
-        own = n
-        if next_on < n_on and scratch.on[next_on] == i:
-            own = next_on
-            next_on += 1
-        squares = splat(scratch.x.dtype.type(0))
-        for l in range(0, BLOCK, LANES):
-            z = load(scratch.delta, i * BLOCK + l)
-            error = subtract(keep_above(z, z, limit), load(scratch.x, own * BLOCK + l))
-            squares = multiply_add(error, error, squares)
-        errors += importance[i] * total(squares)
-    return errors
-
-
-@compiled_on_borrowed
 def _add_products(
     scratch: Scratch, first: Any, m: int, second: Any, columns: Any, n_columns: int, n: int
 ) -> None:
@@ -286,15 +271,19 @@ def _add_products(
 
 
 @compiled_on_borrowed
-def _add_idle(gradient: Any, b: Any, importance: Any, factor: Any, bound: Any, count: int) -> float:
-    """Add `count` examples with nothing on, and return their squared errors."""
-    n = len(b)
-    errors = 0.0
-    for i in range(n):
-        output = b[i] if b[i] > bound else b.dtype.type(0)
-        gradient[len(gradient) - n + i] += importance[i] * factor * count * output
-        errors += importance[i] * count * output * output
-    return errors
+def _add_products_of_decoder(
+    scratch: Scratch, delta: Any, rows: Any, n_rows: int, h: Any, m: int, n: int
+) -> None:
+    """Add Σ_l delta[k]_l h[a]_l to entry (rows[k], a) of dL/dV."""
+    gradient, overlaps = scratch.gradient[m * n :], scratch.overlaps
+    if n_rows == n:
+        add_overlaps(delta, n, h, m, gradient)
+        return
+    overlaps[: n_rows * m] = 0.0
+    add_overlaps(delta, n_rows, h, m, overlaps)
+    for k in range(n_rows):
+        for a in range(m):
+            gradient[rows[k] * m + a] += overlaps[k * m + a]
 
 
 @compiled_on_borrowed

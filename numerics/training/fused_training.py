@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..compiled import compiled, compiled_on_borrowed
-from .fused_gradient import Scratch, evaluate
+from .fused_gradient import Network, evaluate
+from .fused_scratch import Scratch
 from .lane_inputs import InputTables, absorb_word
 from .protocols import Protocol
 from .state import TrainingState
@@ -33,8 +34,7 @@ class Job(NamedTuple):
     batch_size, optimizer : int
     constants : ndarray of the dtype of training, shape (3,)
         The optimizer's momentum or β₁, its α or β₂, and the factor of the objective.
-    bound : ndarray of the dtype of training, shape (1,)
-        Above it, an output is not clipped.
+    network : Network
     steps : int
         Of the protocol.
     first_step : int
@@ -56,7 +56,7 @@ class Job(NamedTuple):
     batch_size: int
     optimizer: int
     constants: NDArray[Any]
-    bound: NDArray[Any]
+    network: Network
     steps: int
     first_step: int
     table: NDArray[np.float64]
@@ -127,7 +127,7 @@ def _advance(
             importance,
             penalty,
             job.constants[2],
-            job.bound[0],
+            job.network,
             job.window > 0 or place >= 0,
         )
         if place >= 0:

@@ -16,12 +16,21 @@ from numpy.typing import NDArray
 
 from ...features import FeatureDistribution
 from ..compiled import compiled_on_borrowed
-from ..sampling.batches import Mask, uniform_scale
+from ..sampling.batches import Mask, is_plainly_drawn, uniform_scale
 from ..sampling.gated import GateTables, gate_tables
 from ..sampling.quantile import CellTables, cell_tables
 from ..sampling.random_words import GOLDEN
 from .lane_products import BLOCK
-from .lanes import LANES, add, is_above, magnitudes, splat, store
+from .lanes import (
+    LANES,
+    add,
+    is_above,
+    magnitudes,
+    multiply_add,
+    signed_magnitudes,
+    splat,
+    store,
+)
 
 __all__ = ["InputTables", "absorb_word", "fill_block", "input_tables"]
 
@@ -43,8 +52,8 @@ class InputTables(NamedTuple):
     Attributes
     ----------
     is_plain : bool
-        Whether features are independent and their values uniform on [0, 1]; else `gates` and
-        `cells` say what they are.
+        Whether features are independent and the sizes of their values uniform on [0, 1]; else
+        `gates` and `cells` say what they are.
     scale : ndarray of the dtype of training, shape (models, n_features)
         As `uniform_scale` makes it; of plain inputs.
     gates : GateTables
@@ -68,8 +77,7 @@ def input_tables(
     # Another order of the entries in memory is another type, and would be compiled anew.
     density = np.ascontiguousarray(density)
     values = features.values
-    is_plain = features.is_independent(density.shape[1]) and values.is_uniform
-    is_plain = is_plain and mask == "example"
+    is_plain = is_plainly_drawn(features, density.shape[1], mask)
     number = np.float32 if dtype == torch.float32 else np.float64
     # Plain inputs have no use for the tables of gates, but compiled code wants the same types.
     return InputTables(
@@ -152,7 +160,11 @@ def fill_block(
         place = kept * BLOCK
         if tables.is_plain:
             _hash_row(key, i, first // 2, words)
-            is_on = _fill_plain(halves, splat(tables.scale[model, i]), block, place)
+            scale = splat(tables.scale[model, i])
+            if tables.is_symmetric:
+                is_on = _fill_signed(halves, scale, block, place)
+            else:
+                is_on = _fill_plain(halves, scale, block, place)
         else:
             is_on = _fill_gated(tables, model, i, uniform, block, place)
         for l in range(count, BLOCK):
@@ -172,6 +184,18 @@ def _fill_plain(halves: Any, scale: Any, block: Any, place: int) -> bool:
         sums = add(sums, values)
         store(block, place + l, values)
     return bool(is_above(sums, zero) > 0)
+
+
+@compiled_on_borrowed
+def _fill_signed(halves: Any, scale: Any, block: Any, place: int) -> bool:
+    """Write the values of a feature that have either sign, as `_fill_plain`."""
+    zero = splat(block.dtype.type(0))
+    squares = zero
+    for l in range(0, BLOCK, LANES):
+        values = signed_magnitudes(halves, l, scale)
+        squares = multiply_add(values, values, squares)
+        store(block, place + l, values)
+    return bool(is_above(squares, zero) > 0)
 
 
 @compiled_on_borrowed

@@ -21,6 +21,7 @@ from numba.extending import intrinsic, models, register_model
 
 __all__ = [
     "LANES",
+    "absolute",
     "add",
     "add_totals",
     "is_above",
@@ -29,6 +30,7 @@ __all__ = [
     "magnitudes",
     "multiply",
     "multiply_add",
+    "signed_magnitudes",
     "splat",
     "spread",
     "store",
@@ -213,20 +215,48 @@ def _absolute(builder: Any, lanes: Any) -> Any:
 
 
 @_operation
+def absolute(typing: Any, lanes: Any) -> Any:
+    """Return |v|, lane by lane."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _absolute(builder, arguments[0])
+
+    return lanes(lanes), generate
+
+
+def _scaled(context: Any, builder: Any, signature: Any, arguments: Any) -> tuple[Any, Any]:
+    """Return v · scale of `LANES` integers of an array, and its absolute values."""
+    array, place, factor = arguments
+    numbers = _load(context, builder, signature.args[0], array, place, LANES)
+    scaled = builder.fmul(builder.sitofp(numbers, factor.type), factor)
+    return scaled, _absolute(builder, scaled)
+
+
+def _kept_within_one(builder: Any, values: Any, sizes: Any) -> Any:
+    within = builder.fcmp_ordered("<=", sizes, ir.Constant(sizes.type, [1.0] * LANES))
+    return builder.select(within, values, ir.Constant(values.type, None))
+
+
+@_operation
 def magnitudes(typing: Any, integers: Any, index: Any, scale: Any) -> Any:
     """Return |v| · scale for `LANES` int32 of an array, or 0 where that exceeds 1.
 
-    In the floating-point type of `scale`.
+    In the floating-point type of `scale`, which is positive.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        array, place, factor = arguments
-        numbers = _load(context, builder, signature.args[0], array, place, LANES)
-        floats = builder.sitofp(numbers, factor.type)
-        sizes = builder.fmul(_absolute(builder, floats), factor)
-        one = ir.Constant(factor.type, [1.0] * LANES)
-        within = builder.fcmp_ordered("<=", sizes, one)
-        return builder.select(within, sizes, ir.Constant(factor.type, None))
+        _, sizes = _scaled(context, builder, signature, arguments)
+        return _kept_within_one(builder, sizes, sizes)
+
+    return scale(integers, types.intp, scale), generate
+
+
+@_operation
+def signed_magnitudes(typing: Any, integers: Any, index: Any, scale: Any) -> Any:
+    """Return v · scale for `LANES` int32 of an array, or 0 where its absolute value exceeds 1."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _kept_within_one(builder, *_scaled(context, builder, signature, arguments))
 
     return scale(integers, types.intp, scale), generate
 

@@ -168,10 +168,9 @@ def train(
         updates, of 0 to the protocol's number of steps. Takes 8 (m + 1) n bytes per model and
         recorded step, or 8 (2 m + 1) n with a decoder of its own, which have to fit into memory.
     engine : {"auto", "fused", "torch"}
-        "fused" trains every model by itself in compiled code, on CPUs only, and the architecture
-        "tied" only; "torch" trains packs of models by operations of torch, on any device. Both see
-        the same starts and the same data, and round differently. "auto" is "fused" where that can
-        be, and "torch" elsewhere.
+        "fused" trains every model by itself in compiled code, on CPUs only; "torch" trains packs of
+        models by operations of torch, on any device. Both see the same starts and the same data,
+        and round differently. "auto" is "fused" on CPUs, and "torch" elsewhere.
     checkpoint : path, optional
         A file that holds the state of training meanwhile and in the end. Where it exists, training
         goes on from there, and gives to the last bit what it would have given in one go on the same
@@ -255,7 +254,7 @@ def train(
         dtype=_dtype(dtype),
     )
     _check_memory(plan)
-    name = _engine_name(engine, plan.device, model)
+    name = _engine_name(engine, plan.device)
     chosen_engine: Engine = FusedEngine(plan) if name == "fused" else TorchEngine(plan)
     state = carry_out(
         plan,
@@ -345,20 +344,15 @@ def _physical_memory() -> float:
         return math.inf
 
 
-def _engine_name(engine: str, device: torch.device, architecture: Architecture) -> str:
+def _engine_name(engine: str, device: torch.device) -> str:
     if engine not in _ENGINES:
         raise ValueError(f"engine must be one of {', '.join(_ENGINES)}, got {engine!r}")
     if engine == "fused" and device.type != "cpu":
         raise ValueError(
             f"engine 'fused' runs on the CPU only, got device {str(device)!r}; use 'torch' or 'auto'"
         )
-    if engine == "fused" and not architecture.is_standard:
-        raise ValueError(
-            f"engine 'fused' trains the architecture 'tied' only, got {architecture.name!r}; "
-            f"use 'torch' or 'auto'"
-        )
     if engine == "auto":
-        return "fused" if device.type == "cpu" and architecture.is_standard else "torch"
+        return "fused" if device.type == "cpu" else "torch"
     return engine
 
 

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from superposition import Independent, ValueDistribution
 from superposition.numerics.sampling import random_words
 from superposition.numerics.sampling.batches import InputSampler, training_batch
 from superposition.numerics.sampling.gated import Layout
@@ -41,7 +42,14 @@ def absorb(key: Words, word: Words | int) -> Words:
 
 
 def reference_batch(
-    density: Floats, batch_size: int, seed: int, model_index: int, replica: int, step: int
+    density: Floats,
+    batch_size: int,
+    seed: int,
+    model_index: int,
+    replica: int,
+    step: int,
+    *,
+    signed: bool = False,
 ) -> Floats:
     key = np.array(0x243F6A8885A308D3, dtype=np.uint64)
     with np.errstate(over="ignore"):
@@ -52,9 +60,9 @@ def reference_batch(
         words = absorb(key, feature | pair)
     low, high = words.astype(np.uint32), (words >> np.uint64(32)).astype(np.uint32)
     halves = np.stack([low, high], axis=-1).view(np.int32).reshape(len(density), -1)
-    uniform = abs(halves[:, :batch_size].astype(np.float64)) / 2.0**31
-    on = uniform <= density[:, None]
-    return np.where(on, uniform / density[:, None], 0).T
+    uniform = halves[:, :batch_size].astype(np.float64) / 2.0**31
+    on = abs(uniform) <= density[:, None]
+    return np.where(on, (uniform if signed else abs(uniform)) / density[:, None], 0).T
 
 
 def test_hash_is_splitmix64() -> None:
@@ -88,12 +96,25 @@ def test_batch_is_that_of_the_reference(batch_size: int, place: tuple[int, int, 
     np.testing.assert_allclose(batch, reference_batch(DENSITY, batch_size, *place), rtol=1e-15)
 
 
-def test_float32_and_layout_change_nothing_but_rounding() -> None:
+def test_symmetric_values_have_the_sign_of_the_number_that_makes_them() -> None:
+    features = Independent(ValueDistribution([1], symmetric=True))
+    batch = training_batch(DENSITY, 64, features=features, seed=3, model_index=1, step=5)
+    wanted = reference_batch(DENSITY, 64, 3, 1, 0, 5, signed=True)
+    assert (wanted < 0).any()
+    np.testing.assert_allclose(batch, wanted, rtol=1e-15)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_float32_and_layout_change_nothing_but_rounding(symmetric: bool) -> None:
     density = np.array([DENSITY, DENSITY[::-1], DENSITY])
     keys = torch.tensor([5, -7, 2**62])
-    expected = InputSampler(density, Layout(10, dtype=torch.float64)).draw_negated(keys).numpy()
-    first = InputSampler(density, Layout(10)).draw_negated(keys).numpy()
-    padded = InputSampler(density, Layout(10, features_first=False, multiple=16)).draw_negated(keys)
+
+    def drawn(**layout: Any) -> torch.Tensor:
+        return InputSampler(density, Layout(10, **layout), symmetric=symmetric).draw_negated(keys)
+
+    expected, first = drawn(dtype=torch.float64).numpy(), drawn().numpy()
+    padded = drawn(features_first=False, multiple=16)
+    assert (expected > 0).any() == symmetric
     assert expected.shape == (4, 3, 10)
     assert padded.shape == (3, 4, 16)
     np.testing.assert_allclose(first, expected, rtol=2e-7)
@@ -205,12 +226,13 @@ def test_density_zero_and_one() -> None:
         assert torch.isfinite(batch).all()
 
 
-def test_extreme_words_are_in_range() -> None:
+@pytest.mark.parametrize(("symmetric", "lowest"), [(False, -1), (True, 1)])
+def test_extreme_words_are_in_range(symmetric: bool, lowest: int) -> None:
     halves = torch.tensor([-(2**31), 2**31 - 1, 0, 1], dtype=torch.int32).expand(3, 1, 4)
-    sampler = InputSampler(np.array([[1.0, 0.5, 0.0]]), Layout(4))
+    sampler = InputSampler(np.array([[1.0, 0.5, 0.0]]), Layout(4), symmetric=symmetric)
     batch = sampler._negated_inputs(halves.contiguous().view(torch.int64))
     full, half, never = batch[:, 0]
-    assert full.tolist() == [-1, -1, 0, -(2.0**-31)]
+    assert full.tolist() == [lowest, -1, 0, -(2.0**-31)]
     assert half.tolist() == [0, 0, 0, -(2.0**-30)]
     assert never.tolist() == [0, 0, 0, 0]
 

@@ -17,14 +17,16 @@ from superposition import (
 from superposition.features import FeatureDistribution
 from superposition.numerics.sampling.batches import training_batch
 from superposition.numerics.sampling.random_words import DATA, model_keys
-from superposition.numerics.training.fused_gradient import new_scratch
+from superposition.numerics.training.fused_scratch import new_scratch
 from superposition.numerics.training.lane_inputs import absorb_word, fill_block, input_tables
 from superposition.numerics.training.lane_products import BLOCK
 
 RISING = ValueDistribution([0, 2])
+SIGNED = ValueDistribution([1], symmetric=True)
 SYMMETRIC = ValueDistribution([0, 0, 3], symmetric=True)
 CASES: list[tuple[FeatureDistribution, list[float]]] = [
     (Independent(), [0.0, 0.02, 0.3, 1.0]),
+    (Independent(SIGNED), [0.0, 0.02, 0.3, 1.0]),
     (Independent(RISING), [0.0, 0.02, 0.3, 1.0]),
     (Independent(SYMMETRIC), [0.0, 0.02, 0.3, 1.0]),
     (Correlated([(0, 2)], RISING), [0.1, 0.5, 0.1, 0.02]),
@@ -44,7 +46,7 @@ def test_blocks_are_the_batch_of_the_sampler(
     place = (torch.tensor([9]), torch.tensor([4]))
     key = np.uint64(absorb_word(model_keys(8, *place, DATA).numpy().view(np.uint64)[0], step))
     tables = input_tables(features, np.array([[0.5] * 4, density]), dtype)
-    scratch = new_scratch(4, 1, tables.gates.n_streams, number)
+    scratch = new_scratch(4, 1, 8, tables.gates.n_streams, number)
     found = np.zeros((3 * BLOCK, 4))
     for first in range(0, batch_size, BLOCK):
         kept = fill_block(
@@ -65,7 +67,7 @@ def test_blocks_are_the_batch_of_the_sampler(
 
 def test_features_that_are_off_are_left_out() -> None:
     tables = input_tables(Independent(), np.array([[0.0, 1.0, 0.0, 1e-6]]), torch.float32)
-    scratch = new_scratch(4, 1, 4, np.float32)
+    scratch = new_scratch(4, 1, 8, 4, np.float32)
     kept = fill_block(
         tables, 0, np.uint64(5), 0, BLOCK,
         scratch.words, scratch.halves, scratch.uniform, scratch.x, scratch.on,

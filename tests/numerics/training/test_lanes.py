@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from superposition.numerics.training.lane_products import BLOCK, add_overlaps, combine
 from superposition.numerics.training.lanes import (
     LANES,
+    absolute,
     add,
     add_totals,
     is_above,
@@ -21,6 +22,7 @@ from superposition.numerics.training.lanes import (
     magnitudes,
     multiply,
     multiply_add,
+    signed_magnitudes,
     splat,
     spread,
     store,
@@ -71,16 +73,20 @@ def test_operations(dtype: Any) -> None:
 @compiled
 def sizes(integers: Array, scale: Any, out: Array) -> None:
     store(out, 0, magnitudes(integers, 0, splat(scale)))
+    store(out, LANES, signed_magnitudes(integers, 0, splat(scale)))
+    store(out, 2 * LANES, absolute(load(out, LANES)))
 
 
 @both_types
 def test_magnitudes_up_to_one(dtype: Any) -> None:
     integers = np.zeros(LANES, dtype=np.int32)
     integers[:7] = 0, 1, -1, 2**31 - 1, -(2**31), 2**30, -(2**30) - 2**10
-    out = np.empty(LANES, dtype=dtype)
+    out = np.empty(3 * LANES, dtype=dtype)
     sizes(integers, dtype(2.0**-30), out)
     tiny = 2.0**-30
-    assert out[:7].tolist() == [0, tiny, tiny, 0, 0, 1, 0]
+    plain, signed, unsigned = out.reshape(3, LANES)[:, :7].tolist()
+    assert plain == unsigned == [0, tiny, tiny, 0, 0, 1, 0]
+    assert signed == [0, tiny, -tiny, 0, 0, 1, 0]
 
 
 @both_types
