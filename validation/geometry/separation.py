@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from scipy.special import ndtri
 
 from .shapes import MOST_CORNERS
@@ -83,8 +84,11 @@ def largest_noise(cross_talk: float, shape: tuple[int, ...]) -> float:
 
 
 def numerical_rank(units: Floats, noise: float) -> int:
-    """Return how many singular values exceed the noise."""
-    return int((np.linalg.svd(units, compute_uv=False) > noise).sum()) if units.size else 0
+    """Return how many singular values of unit columns exceed the noise, at least one of any."""
+    if not units.size:
+        return 0
+    # The largest is not below 1, the length of a column, however strong the noise is.
+    return max(int((np.linalg.svd(units, compute_uv=False) > noise).sum()), 1)
 
 
 def length_cut(lengths: Floats) -> float:
@@ -101,10 +105,11 @@ def length_cut(lengths: Floats) -> float:
     longest = lengths.max(initial=0.0)
     if longest == 0.0:
         return 0.0
-    low, high = _SHORTEST * longest, _LONGEST_CUT * longest
-    marks = np.log(np.sort([low, *lengths[(lengths > low) & (lengths < high)], high]))
+    relative = lengths / longest
+    between = relative[(relative > _SHORTEST) & (relative < _LONGEST_CUT)]
+    marks = np.log(np.sort([_SHORTEST, *between, _LONGEST_CUT]))
     widest = np.diff(marks).argmax()
-    return float(np.exp(0.5 * (marks[widest] + marks[widest + 1])))
+    return float(np.exp(0.5 * (marks[widest] + marks[widest + 1])) * longest)
 
 
 def separations(units: Floats, tolerance: float | None = None) -> Iterator[Separation]:
@@ -173,18 +178,26 @@ def _settle(gram: Floats) -> Separation:
 
 def _join(units: Floats, gram: Floats, found: Separation) -> Separation | None:
     """Join groups until they are a direct sum, with a gap between couplings and the rest."""
-    while len(found.groups) > 1:
-        strongest = found.strongest
-        if strongest <= _ROUNDING:
-            break
-        found = _cut(gram, strongest * (1 - _ROUNDING))
-        if max(map(len, found.groups)) > MOST_CORNERS:
-            break
-        left = max(found.strongest, _ROUNDING)
+    links = _links(gram)
+    for strongest, left in pairwise([*links[links <= found.tolerance], 0.0]):
+        least = max(left, _ROUNDING)
         # Without a gap, a corner of a simplex that noise has moved would be left by itself.
-        if left <= _GAP * strongest and not _overlap(units, found):
-            return replace(found, tolerance=float(np.sqrt(left * strongest)))
+        if strongest <= _ROUNDING or least > _GAP * strongest:
+            continue
+        joined = _cut(gram, np.sqrt(least * strongest))
+        if max(map(len, joined.groups)) > MOST_CORNERS:
+            break
+        if not _overlap(units, joined):
+            return joined
     return None
+
+
+def _links(gram: Floats) -> Floats:
+    """Return the couplings at which groups are joined as the tolerance falls, strongest first."""
+    if len(gram) < 2:
+        return np.zeros(0)
+    # Of 2 − |cos| the minimum spanning tree is the maximum spanning tree of |cos|.
+    return np.sort(2.0 - minimum_spanning_tree(2.0 - np.abs(gram)).data)[::-1]
 
 
 def _overlap(units: Floats, found: Separation) -> bool:

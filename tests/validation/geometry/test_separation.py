@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from superposition.theory import named_configuration
 from superposition.validation.geometry.separation import (
@@ -96,3 +97,72 @@ def test_rank_ignores_noise_of_the_size_of_the_cross_talk() -> None:
     noisy /= np.linalg.norm(noisy, axis=0)
     assert numerical_rank(noisy, largest_noise(0.05 * np.sqrt(2), (30, 60))) == 1
     assert numerical_rank(noisy, largest_noise(0.0, (30, 60))) == 2
+
+
+def test_features_have_a_dimension_however_strong_the_noise_is() -> None:
+    assert numerical_rank(np.eye(3), 5.0) == 1
+    assert numerical_rank(np.zeros((3, 0)), 5.0) == 0
+
+
+def from_cosines(gram: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray(np.sqrt(np.maximum(values, 0))[:, None] * vectors.T)
+
+
+def test_noise_is_as_large_as_that_of_noisy_unit_vectors() -> None:
+    """Oracle: orthogonal unit vectors with noise, whose largest singular value is computed."""
+    noise = 0.01 * np.random.default_rng(5).standard_normal((300, 150))
+    units = np.eye(300)[:, :150] + noise
+    gram = units.T @ units / np.outer(*2 * [np.linalg.norm(units, axis=0)])
+    cross_talk = np.sqrt(np.square(gram[np.triu_indices(150, 1)]).mean())
+    largest = np.linalg.norm(noise, ord=2)
+    assert largest_noise(cross_talk, units.shape) == pytest.approx(largest, rel=0.05)
+
+
+def test_tolerance_lets_noise_join_one_in_a_hundred() -> None:
+    """Oracle: the tail of the normal law beyond what the tolerance takes for the largest noise."""
+    found = separate(units_of(" + ".join(["digon"] * 12 + ["triangle"]), noise=0.02))
+    largest = found.tolerance**2 / SMALLEST_COUPLING
+    assert 27 * 26 / 2 * 2 * norm.sf(largest / found.cross_talk) == pytest.approx(0.01)
+
+
+def test_noise_is_measured_again_when_groups_have_merged() -> None:
+    """A coupling of 0.2 stands out from exact zeros: what is left then is no noise at all."""
+    gram = np.eye(10)
+    gram[0, 1] = gram[1, 0] = 0.2
+    found = separate(from_cosines(gram))
+    assert found.groups[0] == (0, 1)
+    assert len(found.groups) == 9
+    assert found.tolerance < 1e-4
+
+
+@pytest.mark.parametrize(("coupling", "apart"), [(0.05, True), (0.09, False)])
+def test_groups_are_separated_at_a_gap_of_a_half(coupling: float, apart: bool) -> None:
+    """A simplex of nine, coupled by 0.125, and one feature that two corners are coupled to."""
+    gram = np.full((10, 10), -1 / 8)
+    gram[9] = gram[:, 9] = 0
+    gram[9, :2] = gram[:2, 9] = coupling, -coupling
+    np.fill_diagonal(gram, 1.0)
+    _, *joined = separations(from_cosines(gram))
+    assert ((tuple(range(9)), (9,)) in [found.groups for found in joined]) == apart
+
+
+def test_a_gap_between_groups_that_overlap_is_none() -> None:
+    """Four simplices of six in 19 dimensions: a direction that all share alike is taken out.
+
+    Corners have ±√0.2 along it. What is left are cosines of 0.05/0.95 between the simplices, less
+    than half of the weakest link in each, 0.15/0.95.
+    """
+    simplex = named_configuration("simplex 6").W_array()
+    across = simplex @ [1, 1, 1, -1, -1, -1]
+    shared = np.kron(np.ones(4) / 2, across / np.linalg.norm(across))
+    units = np.asarray(np.kron(np.eye(4), simplex), dtype=np.float64)
+    units -= np.outer(shared, shared @ units)
+    units /= np.linalg.norm(units, axis=0)
+    assert np.linalg.matrix_rank(units) == 19
+    assert all(len(found.groups) != 4 for found in separations(units))
+
+
+def test_larger_groups_than_any_shape_are_not_joined() -> None:
+    (first,) = separations(units_of("simplex 13"))
+    assert len(first.groups) == 13
