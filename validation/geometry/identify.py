@@ -15,7 +15,7 @@ from scipy.special import betaincinv
 from ...theory import feature_dimensionality
 from .matching import Match, match_shape
 from .separation import Separation, largest_noise, length_cut, numerical_rank, separations
-from .shapes import WHOLES, parts_of, shapes_with
+from .shapes import parts_of, shapes_with, whole_of
 
 __all__ = [
     "ACCEPTED_RESIDUAL",
@@ -41,6 +41,7 @@ _DIGON_FLOOR: Final = 0.02
 _DIGON_CHANCE: Final = 0.0037
 
 _DEDICATED: Final = "dedicated"
+_DIGON: Final = "digon"
 
 
 def accepted_digon(n_hidden: int) -> float:
@@ -119,16 +120,17 @@ class Geometry:
     ----------
     name : str
         Such as "2 × digon + triangle", "pentagon", "octahedron" or "digon + dedicated,
-        3 dropped". Sums in three dimensions have the name of the whole: three digons are an
-        octahedron, a triangle and a digon are a triangular bipyramid. "overlapping" is added where
-        the components need more dimensions than they have together.
+        3 dropped". Sums in three dimensions have the name of the whole, where all features
+        together are as near to it as a component has to be: three digons are an octahedron, a
+        triangle and a digon are a triangular bipyramid. "overlapping" is added where the
+        components need more dimensions than they have together.
     components : tuple of Component
         In the order of their first features.
     dropped : tuple of int
         Features shorter than `threshold`.
     n_hidden : int
     rank : int
-        Dimensions that the represented features span.
+        Dimensions that the represented features span, beyond noise as strong as the cross-talk.
     tolerance : float
         Features are joined where ``|cos|`` exceeds it.
     cross_talk : float
@@ -192,7 +194,9 @@ def identify_geometry(
     fall into components that no coupling joins (`separations`). The unit vectors of a component are
     compared with every shape of the theory's catalogue that has as many corners: digon, triangle,
     tetrahedron, simplices, polygons up to twelve corners, cube, square antiprism (tight and
-    uniform), bipyramids. Lengths do not enter, nor does any rotation of the hidden space.
+    uniform), bipyramids. Lengths do not enter, nor does any rotation of the hidden space. As large
+    simplices are near to each other and to orthogonal features, they need more for their name: all
+    corners, and no feature that is none.
 
     Parameters
     ----------
@@ -212,7 +216,7 @@ def identify_geometry(
     Raises
     ------
     ValueError
-        If W is no matrix or not finite, or another argument is out of its range.
+        If W is no matrix of real, finite numbers, or another argument is out of its range.
 
     Examples
     --------
@@ -229,11 +233,10 @@ def identify_geometry(
     """
     weights = _read(W)
     _check_options(tolerance, threshold, accept)
-    scale = float(np.abs(weights).max())
-    lengths = np.linalg.norm(weights / (scale or 1.0), axis=0) * scale
+    lengths, units = _polar(weights)
     cut = length_cut(lengths) if threshold is None else threshold
     present = np.flatnonzero((lengths >= cut) & (lengths > 0))
-    units = weights[:, present] / lengths[present]
+    units = units[:, present]
     model = _Model(
         weights.shape[0],
         units,
@@ -267,8 +270,9 @@ def _geometry(model: _Model, separation: Separation, accept: float) -> Geometry:
     components = tuple(_component(model, group, separation, accept) for group in separation.groups)
     rank = numerical_rank(model.units, noise)
     overlapping = sum(component.dimensions for component in components) > rank
+    whole = None if overlapping else _whole(model.units, components, accept)
     return Geometry(
-        _name(components, len(model.dropped), overlapping),
+        _name(components, whole, len(model.dropped), overlapping),
         components,
         model.dropped,
         model.n_hidden,
@@ -280,7 +284,13 @@ def _geometry(model: _Model, separation: Separation, accept: float) -> Geometry:
 
 
 def _read(W: ArrayLike) -> Floats:
-    weights = np.asarray(W, dtype=np.float64)
+    try:
+        given = np.asarray(W)
+        if np.iscomplexobj(given):
+            raise ValueError("it has complex entries")
+        weights = given.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"W must be a rectangular array of real numbers: {error}") from None
     if weights.ndim != 2 or 0 in weights.shape:
         raise ValueError(
             f"W must be the weights of one model, of shape (n_hidden, n_features), got shape "
@@ -292,6 +302,14 @@ def _read(W: ArrayLike) -> Floats:
             f"NaN or infinite; leave out models that have diverged"
         )
     return weights
+
+
+def _polar(weights: Floats) -> tuple[Floats, Floats]:
+    """Return lengths and unit columns, each scaled by its largest entry: nothing underflows."""
+    scales = np.abs(weights).max(axis=0)
+    scaled = weights / np.where(scales > 0, scales, 1.0)
+    norms = np.linalg.norm(scaled, axis=0)
+    return norms * scales, scaled / np.where(norms > 0, norms, 1.0)
 
 
 def _check_options(tolerance: float | None, threshold: float | None, accept: float) -> None:
@@ -314,7 +332,11 @@ def _component(
     matches = _matches(units)
     best = matches[0] if matches else None
     allowed = min(accept, accepted_digon(len(units))) if len(members) == 2 else accept
-    if best is not None and best.residual <= allowed and _distinct(best, separation):
+    if (
+        best is not None
+        and best.residual <= allowed
+        and _distinct(best, model.units, members, separation)
+    ):
         name, dimensions = best.name, best.dimensions
     else:
         noise = largest_noise(separation.cross_talk, model.units.shape)
@@ -332,11 +354,27 @@ def _component(
     )
 
 
-def _distinct(match: Match, separation: Separation) -> bool:
-    """Tell whether a large simplex cannot be one of more corners, of which noise hides some."""
-    if match.dimensions < 4 or len(match.corners) != match.dimensions + 1:
+def _distinct(match: Match, units: Floats, members: list[int], separation: Separation) -> bool:
+    """Tell whether a simplex cannot be one of more or fewer corners, which noise hides or adds."""
+    if match.dimensions < 3 or len(match.corners) != match.dimensions + 1:
         return True
-    return 1 / match.dimensions >= separation.weakest_simplex
+    coupling = 1 / match.dimensions
+    # Orthogonal features are this far from it, and two simplices side by side a little farther.
+    if match.residual >= coupling or not _corners_are(units, members):
+        return False
+    return match.dimensions < 4 or coupling >= separation.weakest_simplex
+
+
+def _corners_are(units: Floats, members: list[int]) -> bool:
+    """Tell whether a simplex has these corners, all of them and no others.
+
+    Corners sum to zero. The product of a corner with the sum of the others is −1, that of a feature
+    that is none 0: whether it is counted as a member or not, half way is the farthest from both.
+    """
+    others = np.delete(np.arange(units.shape[1]), members)
+    sum_ = units[:, members].sum(axis=1)
+    own, left_out = sum_ @ units[:, members] - 1, sum_ @ units[:, others]
+    return bool((own <= -0.5).all() and (left_out > -0.5).all())
 
 
 def _unnamed(features: int, dimensions: int) -> str:
@@ -354,18 +392,28 @@ def _matches(units: Floats) -> list[Match]:
     return sorted(nearest.values(), key=lambda match: match.residual)
 
 
-def _name(components: Iterable[Component], dropped: int, overlapping: bool) -> str:
-    components = list(components)
+def _whole(units: Floats, components: Iterable[Component], accept: float) -> str | None:
+    """Return the name of a sum in three dimensions, if all features together are near to it."""
+    name = whole_of(part for component in components for part in parts_of(component.name))
+    near = name is not None and any(
+        match.name == name and match.residual <= accept for match in _matches(units)
+    )
+    return name if near else None
+
+
+def _name(
+    components: Iterable[Component], whole: str | None, dropped: int, overlapping: bool
+) -> str:
     sizes: dict[str, int] = {}
     counts: Counter[str] = Counter()
     for component in components:
         parts = parts_of(component.name)
         for part in parts:
             counts[part] += 1
-            sizes[part] = len(component.features) // len(parts)
-    whole = WHOLES.get(tuple(sorted(counts.elements(), key=lambda part: (-sizes[part], part))))
-    phrases = [whole] if whole and not overlapping else _phrases(counts, sizes)
-    name = " + ".join(phrases) or "nothing represented"
+            # Of the summands of a shape all but one at most are digons.
+            corners = 2 if part == _DIGON else len(component.features) - 2 * (len(parts) - 1)
+            sizes[part] = corners
+    name = whole or " + ".join(_phrases(counts, sizes)) or "nothing represented"
     return (
         name + (", overlapping" if overlapping else "") + (f", {dropped} dropped" * bool(dropped))
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -21,7 +21,7 @@ from ...theory import (
     square_antiprism,
 )
 
-__all__ = ["MOST_CORNERS", "WHOLES", "Shape", "parts_of", "shapes_with"]
+__all__ = ["MOST_CORNERS", "WHOLES", "Shape", "parts_of", "shapes_with", "whole_of"]
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +37,7 @@ WHOLES: Final = {
 """Direct sums in three dimensions that have a name of their own."""
 
 _PARTS: Final = {"square": ("digon", "digon")} | {whole: sum_ for sum_, whole in WHOLES.items()}
+_BY_SORTED_PARTS: Final = {tuple(sorted(sum_)): whole for sum_, whole in WHOLES.items()}
 
 # Both antiprisms of the literature: the tight one, and the one whose edges are all equal.
 _UNIFORM_HEIGHT: Final = (2 * sympy.sqrt(2) - 1) / 7
@@ -82,6 +83,17 @@ def parts_of(name: str) -> tuple[str, ...]:
     (('digon', 'digon'), ('pentagon',))
     """
     return _PARTS.get(name, (name,))
+
+
+def whole_of(parts: Iterable[str]) -> str | None:
+    """Return the name of a direct sum in three dimensions, whatever the order of its summands.
+
+    Examples
+    --------
+    >>> whole_of(["digon", "triangle"]), whole_of(["digon", "digon"])
+    ('triangular bipyramid', None)
+    """
+    return _BY_SORTED_PARTS.get(tuple(sorted(parts)))
 
 
 @cache

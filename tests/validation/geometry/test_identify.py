@@ -168,6 +168,90 @@ def test_noise_gives_no_wrong_name(configuration: str, noise: float) -> None:
         assert geometry.name == right or not geometry.named
 
 
+@pytest.mark.parametrize("noise", [0.02, 0.04, 0.06])
+@pytest.mark.parametrize(
+    "configuration", ["simplex 11 + basis 1 of 1", "simplex 10 + basis 2 of 2", "simplex 7 + digon"]
+)
+def test_noise_adds_no_corner_to_a_simplex(configuration: str, noise: float) -> None:
+    """With a dedicated feature, a simplex of 11 is only 0.04 from one of 12."""
+    right = identify_geometry(disturbed(configuration)).name
+    for seed in range(6):
+        geometry = identify_geometry(disturbed(configuration, noise, seed))
+        assert geometry.name == right or not geometry.named
+
+
+def from_cosines(gram: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(gram)
+    return np.asarray(np.sqrt(np.maximum(values, 0))[:, None] * vectors.T)
+
+
+def test_noise_takes_no_corner_from_a_simplex() -> None:
+    """Four corners at cosines of −0.27 are 0.06 from a tetrahedron, but what lies opposite is one.
+
+    Nearer is the simplex of five: the root mean square of 0.02 six times and 0.05 four times.
+    """
+    gram = np.full((5, 5), -0.27)
+    gram[4] = gram[:, 4] = -0.2
+    np.fill_diagonal(gram, 1.0)
+    geometry = identify_geometry(from_cosines(gram))
+    assert geometry.name == "simplex 5"
+    assert geometry.residual == pytest.approx(np.sqrt((6 * 0.02**2 + 4 * 0.05**2) / 10))
+    # With the fifth at a right angle to all the four have the name.
+    gram[4, :4] = gram[:4, 4] = 0
+    assert identify_geometry(from_cosines(gram)).name == "tetrahedron + dedicated"
+
+
+@pytest.mark.parametrize("configuration", ["basis 12 of 12", "simplex 6 + simplex 6"])
+def test_what_a_tolerance_joins_by_mistake_is_no_simplex(configuration: str) -> None:
+    """Orthogonal features are 1/11 = 0.091 from the simplex of 12, less than is accepted."""
+    geometry = identify_geometry(disturbed(configuration, noise=1e-4), tolerance=1e-7)
+    assert geometry.name.startswith("unnamed (12 features in ")
+    assert geometry.components[0].nearest == "simplex 12"
+    assert geometry.residual < ACCEPTED_RESIDUAL
+
+
+@pytest.mark.parametrize("sides", ["triangular", "pentagonal", "hexagonal"])
+def test_sums_have_one_name_however_many_components_they_come_in(sides: str) -> None:
+    W = disturbed(f"{sides} bipyramid", noise=0.01)
+    apart, joined = identify_geometry(W), identify_geometry(W, tolerance=1e-4)
+    assert len(apart.components) == 2
+    assert len(joined.components) == 1
+    assert apart.name == joined.name == f"{sides} bipyramid"
+
+
+def test_parts_of_a_joined_sum_are_named_by_their_own_sizes() -> None:
+    W = np.zeros((5, 13))
+    W[:3, :8] = named_configuration("hexagonal bipyramid").W_array()
+    W[:3, :8] += 0.01 * np.random.default_rng(3).standard_normal((3, 8))
+    W[3:, 8:] = named_configuration("pentagon").W_array()
+    geometry = identify_geometry(W, tolerance=1e-4)
+    assert [len(component.features) for component in geometry.components] == [8, 5]
+    assert geometry.name == "digon + pentagon + hexagon"
+
+
+def test_a_whole_is_accepted_as_a_component_is() -> None:
+    """Three straight digons whose lines have the cosine c: of 15 pairs 12 differ by c from 0."""
+    for cosine, name in ((0.1, "octahedron"), (0.15, "3 × digon")):
+        lines = np.linalg.cholesky(np.full((3, 3), cosine) + (1 - cosine) * np.eye(3)).T
+        geometry = identify_geometry(np.hstack([lines, -lines]))
+        assert geometry.name == name
+        assert geometry.residual < 1e-12
+        assert (cosine * np.sqrt(12 / 15) <= ACCEPTED_RESIDUAL) == (name == "octahedron")
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.05, 0.1])
+@pytest.mark.parametrize(
+    "configuration", ["simplex 9 + digon", "simplex 7 + triangle", "pentagon + basis 2 of 2"]
+)
+def test_the_tolerance_that_was_found_gives_the_same_again(
+    configuration: str, noise: float
+) -> None:
+    for seed in range(3):
+        W = disturbed(configuration, noise, seed)
+        found = identify_geometry(W)
+        assert identify_geometry(W, tolerance=found.tolerance).name == found.name
+
+
 @pytest.mark.parametrize(
     ("features", "hidden", "most"),
     [(3, 2, 0.15), (5, 2, 0.04), (5, 3, 0.02), (6, 3, 0.01), (8, 4, 0.01), (60, 30, 0.0)],
@@ -223,6 +307,9 @@ def test_acceptance_decides() -> None:
     refused = identify_geometry(W, accept=0.99 * residual)
     assert refused.name == "unnamed (5 features in 2 dimensions)"
     assert refused.components[0].nearest == "pentagon"
+    bent = np.array([[1, -np.cos(0.14)], [0, np.sin(0.14)]])  # 1 − cos 0.14 = 0.0098
+    assert identify_geometry(bent, accept=0.01).name == "digon"
+    assert not identify_geometry(bent, accept=0.0095).named
 
 
 def test_both_antiprisms_and_those_between_have_the_name() -> None:
@@ -258,6 +345,8 @@ def test_dropped_features_are_counted() -> None:
     assert geometry.name == "digon, 2 dropped"
     assert geometry.dropped == (2, 3)
     assert identify_geometry([[1, -1, 0.3]], threshold=0.5).name == "digon, 1 dropped"
+    short = [[1.0, -1.0, 0.0], [0.0, 0.0, 1e-200]]
+    assert identify_geometry(short, threshold=1e-250).name == "digon + dedicated"
 
 
 @pytest.mark.parametrize(
@@ -268,6 +357,9 @@ def test_dropped_features_are_counted() -> None:
         ([[1.0, -0.9, 0.0]], "digon, 1 dropped"),
         (1e-200 * np.array([[1.0, -1]]), "digon"),
         (1e200 * np.array([[1.0, -1]]), "digon"),
+        (5e-324 * np.array([[1.0, -1], [1, -1]]), "digon"),
+        (np.array([[1, -1], [0, 0]], dtype=np.float32), "digon"),
+        (np.eye(5)[:, :1], "dedicated"),
     ],
 )
 def test_edges(W: Any, name: str) -> None:
@@ -283,6 +375,9 @@ def test_edges(W: Any, name: str) -> None:
         ({"W": np.ones((4, 2, 3))}, r"one model.*got shape \(4, 2, 3\).*pass one"),
         ({"W": np.ones((0, 3))}, r"got shape \(0, 3\)"),
         ({"W": [1.0, 2.0]}, r"got shape \(2,\)"),
+        ({"W": [[1.0, 1j]]}, "array of real numbers: it has complex entries"),
+        ({"W": [[1.0, 2.0], [1.0]]}, "W must be a rectangular array"),
+        ({"W": [["a"]]}, "W must be a rectangular array of real numbers: could not convert"),
         ({"W": [[1.0]], "tolerance": 1.5}, r"cosine in \(0, 1\), got 1.5; None derives it"),
         ({"W": [[1.0]], "threshold": -1}, r"positive length, got -1; None derives it"),
         ({"W": [[1.0]], "accept": 0}, r"accept must be positive, got 0"),
