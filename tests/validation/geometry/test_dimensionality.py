@@ -43,12 +43,15 @@ def test_counts_are_of_all_features() -> None:
     assert counts[None] == 1
     assert sum(counts.values()) == values.size
     assert dimensionality_clusters(values, within=1e-6)[None] == 4
+    # By default near is within 1/80 = 0.0125.
+    assert dimensionality_clusters([0.512, 0.513])[None] == 1
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: nearest_fraction(1.2), r"lies in \[0, 1\], got 1.2"),
+        (lambda: nearest_fraction(-0.01), r"lies in \[0, 1\], got -0.01"),
         (lambda: nearest_fraction(float("nan")), r"lies in \[0, 1\], got nan"),
         (lambda: dimensionality_clusters([0.5], within=0), "within must be positive, got 0"),
     ],

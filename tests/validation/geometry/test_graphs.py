@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgba
 from numpy.typing import NDArray
 
@@ -93,3 +94,13 @@ def test_opposed_features_are_joined_in_blue_and_aligned_ones_in_orange() -> Non
     colors = [tuple(color) for color in np.asarray(lines.get_edgecolor()).tolist()]
     assert colors == [blue if weight < 0 else orange for weight in graph.weights]
     assert {text.get_text()[:7] for text in figure.legends[0].get_texts()} == {"opposed", "aligned"}
+
+
+def test_lines_are_as_wide_as_couplings_and_nodes_as_large_as_squared_lengths() -> None:
+    W = np.array([[1.0, -1.0, 0.5]])
+    (graph,) = feature_graph(W)
+    lines, nodes = plot_feature_graphs(W).axes[0].collections
+    assert isinstance(nodes, PathCollection)
+    np.testing.assert_allclose(nodes.get_sizes() / nodes.get_sizes()[0], W[0] ** 2)
+    widths = np.asarray(lines.get_linewidth())
+    np.testing.assert_allclose(widths / widths.max(), abs(graph.weights) / abs(graph.weights).max())
