@@ -133,7 +133,7 @@ def _ends_of_rays(encoder: Floats) -> Floats:
     dimension that keeps its sign adds (1, 0) once more, and a triangle without area.
     """
     first, second = abs(encoder[..., 0]), abs(encoder[..., 1])
-    turns = encoder[..., 0] * encoder[..., 1] < 0
+    turns = np.sign(encoder[..., 0]) * np.sign(encoder[..., 1]) < 0  # in any units
     # The way along the rim, of length 2.
     with np.errstate(divide="ignore", invalid="ignore"):
         way = np.where(first <= second, first / second, 2 - second / first)

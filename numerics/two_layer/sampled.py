@@ -260,5 +260,7 @@ class _Draw:
         if gate.kind is GateKind.TOGETHER:
             return np.ones((1, 1), dtype=np.bool_)
         ends = np.cumsum(self._counts.density[list(gate.members)])
-        place = np.searchsorted(ends / ends[-1], random.random(_BLOCK), side="right")
+        # A gate without density is never on: no member has a place.
+        ends /= ends[-1] or 1.0
+        place = np.searchsorted(ends, random.random(_BLOCK), side="right")
         return np.asarray(np.arange(len(ends))[:, None] == place)

@@ -178,6 +178,17 @@ def test_inputs_have_the_law_given_that_two_features_are_on(name: str) -> None:
         assert abs((values**k).mean() - mean) < 5 * np.sqrt((square - mean**2) / len(values))
 
 
+def test_a_set_without_density_is_never_on() -> None:
+    # Of five features two are left, on independently: the loss is known without samples.
+    W, b = np.diag([0.0, 0, 0, 1, 1]), np.zeros(5)
+    found = sampled_loss(
+        W, None, b, density=[0, 0, 0, 0.5, 0.5], importance=np.ones(5), architecture="tied",
+        features=Anticorrelated([(0, 1, 2)]), samples=100,
+    )  # fmt: skip
+    assert found.loss == 0
+    assert found.sampled_probability == 0.25
+
+
 # --- seeds, batches, blocks -----------------------------------------------------------------------
 
 

@@ -1,11 +1,13 @@
 """Exact losses of two-layer models.
 
-Oracles: adaptive quadrature of the definition, samples of the trainer's inputs within five standard
-errors, the loss of the standard model, closed forms by hand, and symmetries.
+Oracles: adaptive quadrature and rational arithmetic on the definition, samples of the trainer's
+inputs within five standard errors, the loss of the standard model, closed forms by hand, and
+symmetries.
 """
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise, product
 from typing import Any
 
@@ -119,6 +121,92 @@ def test_two_features_that_are_on_against_quadrature(
         for sign in signs
     ]
     assert found == pytest.approx(np.mean(wanted), rel=1e-9)
+
+
+# --- rational arithmetic on the definition --------------------------------------------------------
+
+Point = tuple[Fraction, Fraction]
+Affine = tuple[Fraction, Fraction, Fraction]
+
+
+def value(f: Affine, p: Point) -> Fraction:
+    return f[0] * p[0] + f[1] * p[1] + f[2]
+
+
+def clipped(polygon: list[Point], f: Affine) -> list[Point]:
+    """Cut a convex polygon to where f ≥ 0."""
+    kept: list[Point] = []
+    for p, q in zip(polygon, polygon[1:] + polygon[:1], strict=True):
+        at_p, at_q = value(f, p), value(f, q)
+        if at_p >= 0:
+            kept.append(p)
+        if at_p * at_q < 0:
+            t = at_p / (at_p - at_q)
+            kept.append((p[0] + t * (q[0] - p[0]), p[1] + t * (q[1] - p[1])))
+    return kept
+
+
+def integral_of_square(polygon: list[Point], f: Affine) -> Fraction:
+    """Integrate over a fan of triangles; the middles of the sides are exact for squares."""
+    total = Fraction(0)
+    for p, q in pairwise(polygon[1:]):
+        sides = [(polygon[0], p), (p, q), (q, polygon[0])]
+        middles = [((a[0] + c[0]) / 2, (a[1] + c[1]) / 2) for a, c in sides]
+        (x, y), (u, v) = ((c[0] - polygon[0][0], c[1] - polygon[0][1]) for c in (p, q))
+        total += abs(x * v - y * u) / 6 * sum(value(f, middle) ** 2 for middle in middles)
+    return total
+
+
+def rational_mean(W: list[Point], v: list[Fraction], b: Fraction, relu: bool) -> Fraction:
+    """E (x̂ − x₁)² over the unit square: every sign of hidden dimensions and output by itself."""
+    zero, one = Fraction(0), Fraction(1)
+    pieces = [([(zero, zero), (one, zero), (one, one), (zero, one)], (zero, zero, b))]
+    for w, weight in zip(W, v, strict=True):
+        split = []
+        for polygon, f in pieces:
+            on = (f[0] + weight * w[0], f[1] + weight * w[1], f[2])
+            split.append((clipped(polygon, (*w, zero)), on))
+            if any(w):
+                split.append((clipped(polygon, (-w[0], -w[1], zero)), f))
+        pieces = split
+    total = zero
+    for polygon, f in pieces:
+        error = (f[0] - 1, f[1], f[2])
+        if not relu:
+            total += integral_of_square(polygon, error)
+            continue
+        total += integral_of_square(clipped(polygon, f), error)
+        if any(f):
+            off = clipped(polygon, (-f[0], -f[1], -f[2]))
+            total += integral_of_square(off, (-one, zero, zero))
+    return total
+
+
+@activations
+def test_degenerate_weights_against_rational_arithmetic(activation: str) -> None:
+    # Small integers: kinks on diagonals, axes and corners, on each other, and outside; weights 0.
+    rng = np.random.default_rng(11)
+    for _ in range(40):
+        m = int(rng.integers(1, 4))
+        W, V = rng.integers(-2, 3, (m, 2)), rng.integers(-2, 3, (2, m))
+        b = rng.integers(-2, 3, 2)
+        found = two_layer_loss(
+            W, V, b, density=1, importance=[1, 0], activation=activation, architecture=UNTIED
+        )
+        rows = [(Fraction(int(x)), Fraction(int(y))) for x, y in W]
+        decoder = [Fraction(int(x)) for x in V[0]]
+        wanted = rational_mean(rows, decoder, Fraction(int(b[0])), activation == "relu")
+        assert found == pytest.approx(float(wanted), rel=1e-14, abs=1e-15)
+
+
+@pytest.mark.parametrize("exponent", [-1000, -570, 570, 1000])
+def test_units_of_the_hidden_layer_do_not_matter(exponent: int) -> None:
+    # Powers of two change no rounding; products of two encoder weights would leave the range.
+    W, V = np.array([[1, -0.3], [-0.2, 0.7]]), np.array([[1, 0.4], [0.5, -1]])
+    common: dict[str, Any] = {"density": 0.7, "importance": [1, 1], "architecture": UNTIED}
+    loss = two_layer_loss(W, V, [-0.1, 0.1], **common)
+    units = 2.0**exponent
+    assert two_layer_loss(W * units, V / units, [-0.1, 0.1], **common) == loss
 
 
 # --- the standard model, of which the loss is known by other means --------------------------------
