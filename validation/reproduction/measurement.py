@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.stats import binomtest, bootstrap
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom, binomtest, sem, t as student_t
 
 __all__ = ["Measured", "Measurement"]
 
 _LEVEL = 0.95
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -73,44 +75,74 @@ class Measurement:
         return cls(successes / trials, float(interval.low), float(interval.high), int(trials))
 
     @classmethod
-    def mean(cls, values: ArrayLike, seed: int = 0) -> Measurement:
-        """Return the mean over independently trained models, with a bootstrap interval (BCa).
+    def share_of(cls, holds: ArrayLike) -> Measurement:
+        """Return the share of trials in which something holds: `share` of booleans of any shape.
+
+        Examples
+        --------
+        >>> Measurement.share_of([True, True, False, True]).value
+        0.75
+        """
+        found = np.asarray(holds, dtype=np.bool_)
+        return cls.share(int(found.sum()), found.size)
+
+    @classmethod
+    def mean(cls, values: ArrayLike) -> Measurement:
+        """Return the mean over independently trained models, with Student's interval.
 
         Parameters
         ----------
         values : array_like
             One for each model, in any shape. NaN are models in which there is nothing to measure;
-            they are left out. Fewer than two say nothing about their spread: the interval is then
-            the whole line.
-        seed : int
-            Of the resampling.
+            they are left out. One alone says nothing of their spread: the interval is the whole
+            line. Values that are all equal have no spread.
+
+        Examples
+        --------
+        >>> print(Measurement.mean([1.0, 2.0, 3.0]))  # 2 ± 4.303 / √3
+        2 [-0.4841, 4.484]
         """
-        return cls._resampled(values, np.mean, seed)
+        sample = _finite(values)
+        if len(sample) < 2:
+            return cls._of(sample, np.mean, -np.inf, np.inf)
+        reach = float(student_t.ppf((1 + _LEVEL) / 2, len(sample) - 1) * sem(sample))
+        return cls._of(sample, np.mean, -reach, reach)
 
     @classmethod
-    def median(cls, values: ArrayLike, seed: int = 0) -> Measurement:
-        """Return the median over independently trained models, with a bootstrap interval.
+    def median(cls, values: ArrayLike) -> Measurement:
+        """Return the median over independently trained models, with the exact interval of signs.
 
-        Parameters are those of `mean`.
+        Its ends are two of the values, such that the median of any law lies between them with 95 %
+        confidence; fewer than six values have no such interval but the whole line.
+
+        Parameters
+        ----------
+        values : array_like
+            As for `mean`.
+
+        Examples
+        --------
+        >>> print(Measurement.median([1.0, 2.0, 3.0, 4.0, 5.0, 60.0]))
+        3.5 [1, 60]
         """
-        return cls._resampled(values, np.median, seed)
+        sample = np.sort(_finite(values))
+        below = int(binom.ppf((1 - _LEVEL) / 2, len(sample), 0.5))  # of values beyond an end
+        if below < 1:
+            return cls._of(sample, np.median, -np.inf, np.inf)
+        middle = np.median(sample) if len(sample) else 0.0
+        return cls._of(sample, np.median, sample[below - 1] - middle, sample[-below] - middle)
 
     @classmethod
-    def _resampled(cls, values: ArrayLike, statistic: Callable[..., Any], seed: int) -> Measurement:
-        sample = np.asarray(values, dtype=np.float64).ravel()
-        sample = sample[np.isfinite(sample)]
+    def _of(
+        cls, sample: Floats, statistic: Callable[[Floats], Any], down: float, up: float
+    ) -> Measurement:
+        """Return a statistic with its distances to the ends of the interval."""
         if not len(sample):
             return cls.unknown()
         value = float(statistic(sample))
-        if len(sample) < 2:
-            return cls(value, -np.inf, np.inf, len(sample))
-        if np.ptp(sample) == 0:
+        if len(sample) > 1 and np.ptp(sample) == 0:
             return cls(value, value, value, len(sample))
-        found = bootstrap(
-            (sample,), statistic, confidence_level=_LEVEL, method="percentile",
-            rng=np.random.default_rng(seed),
-        ).confidence_interval  # fmt: skip
-        return cls(value, min(float(found.low), value), max(float(found.high), value), len(sample))
+        return cls(value, value + float(down), value + float(up), len(sample))
 
     def __str__(self) -> str:
         if self == Measurement.unknown():
@@ -118,6 +150,11 @@ class Measurement:
         if self.low == self.high:
             return f"{self.value:.4g}"
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+def _finite(values: ArrayLike) -> Floats:
+    sample = np.asarray(values, dtype=np.float64).ravel()
+    return sample[np.isfinite(sample)]
 
 
 Measured = Measurement | Mapping[str, Measurement]

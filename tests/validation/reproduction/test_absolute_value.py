@@ -51,12 +51,12 @@ def measured(
 def test_computation_as_the_source_has_it() -> None:
     found = measured()
     assert found["dense_monosemantic"] == Measurement.exact(1, 6)
-    assert found["sparse_monosemantic"] == Measurement.exact(0.25, 6)
+    assert found["sparse_monosemantic"]["s = 0.1"] == Measurement.exact(0.25, 6)
     assert found["dense_misplaced"] == Measurement.exact(0, 8)
-    assert found["sparse_computed"] == Measurement.exact(1.5, 6)
+    assert found["sparse_computed"]["s = 0.1"] == Measurement.exact(1.5, 6)
     assert found["dense_gain"].value == pytest.approx(0)
-    assert found["sparse_gain"].value == pytest.approx(0.2)
-    assert found["sparse_gain"].high == pytest.approx(0.2 + 0.004)
+    assert found["sparse_gain"]["s = 0.1"].value == pytest.approx(0.2)
+    assert found["sparse_gain"]["s = 0.1"].high == pytest.approx(0.2 + 0.004)
     assert found["optimum_gain"].value == pytest.approx(0.1)
     assert found["optimum_dense_gain"].value == pytest.approx(0)
     assert found["optimum_motifs"].value == 1
@@ -73,7 +73,7 @@ def test_motifs_are_parts_of_those_before() -> None:
 def test_another_set_of_features_is_misplaced() -> None:
     found = measured(computed=((True, False, True), (True, False, False)))
     assert found["dense_misplaced"].value == 2
-    assert found["sparse_computed"].value == 0.5
+    assert found["sparse_computed"]["s = 0.1"].value == 0.5
 
 
 def test_an_optimum_without_inhibition_has_no_motif() -> None:

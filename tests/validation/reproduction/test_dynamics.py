@@ -14,6 +14,7 @@ from superposition.validation.reproduction.experiments.dynamics import (
     plateaus,
     rest,
     share_of_rest_on_levels,
+    stages,
 )
 from superposition.validation.reproduction.registry import find_experiment
 
@@ -72,6 +73,30 @@ def test_a_drop_behind_a_fast_beginning_is_found_in_noise() -> None:
     assert 50 < found.end < 60 < found.dropped < 70
 
 
+LOG_TIME = np.geomspace(1e-2, 1e4, 601)
+
+
+def decades(*where: float) -> Floats:
+    """Return a curve that falls by 1 around each time, within a factor of about two."""
+    return sum((1 / (1 + (LOG_TIME / at) ** 6) for at in where), start=np.zeros_like(LOG_TIME))
+
+
+def test_stages_lie_between_drops_that_are_factors_apart() -> None:
+    (between,) = stages(np.append(0, LOG_TIME), np.append(2, decades(1, 100)))
+    assert 1 < np.exp(between.start) < 5
+    assert 20 < np.exp(between.end) < 100 < np.exp(between.dropped) < 500
+    assert len(stages(LOG_TIME, decades(0.1, 3, 100))) == 2
+
+
+@pytest.mark.parametrize(
+    "curve",
+    [decades(10), decades(10) + 0.04 * decades(0.1), np.exp(-LOG_TIME), -np.log(LOG_TIME)],
+    ids=["one drop", "the first drop is too small", "exponential", "even"],
+)
+def test_a_flat_beginning_is_no_stage(curve: Floats) -> None:
+    assert stages(LOG_TIME, curve) == ()
+
+
 def test_curves_rest_where_they_are_flat_and_before_the_end() -> None:
     values = np.stack([steps(50), steps(20)], axis=1)
     resting = rest(TIME, values, until=80)
@@ -110,6 +135,7 @@ def test_each_route_is_measured_by_its_own_runs() -> None:
     variables: dict[str, Any] = {"optimum_W": (("hidden", "feature"), OCTAHEDRON)}
     for route, count in (("flow", 4), ("small", 2), ("trained", 0)):
         variables[f"plateaus_{route}"] = ("replica", (np.arange(4) < count).astype(int))
+        variables[f"stages_{route}"] = ("replica", 2 * (np.arange(4) >= count))
         variables[f"levels_{route}"] = ("replica", np.array([0.5, 1.0, np.nan, 0.75]))
         variables[f"deviation_{route}"] = ("replica", np.where(np.arange(4) < count, 0.05, 0.5))
     found: dict[str, Any] = dict(
@@ -119,6 +145,8 @@ def test_each_route_is_measured_by_its_own_runs() -> None:
     for quantity in ("share_with_plateau", "share_octahedron"):
         assert [found[f"{quantity}_flow"][name].value for name in names] == [1, 0.5]
         assert found[f"{quantity}_trained"].value == 0
+    assert [found["share_with_stage_flow"][name].value for name in names] == [0, 0.5]
+    assert found["share_with_stage_trained"].value == 1
     assert found["share_of_rest_on_levels_trained"].value == 0.75
     assert found["share_of_rest_on_levels_trained"].seeds == 3
     assert found["deviation_of_optimum"].value == 0

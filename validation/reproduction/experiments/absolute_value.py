@@ -26,6 +26,7 @@ __all__ = ["EXPERIMENTS"]
 
 _FEATURES: Final = Independent(ValueDistribution([1], symmetric=True))
 _SMALL: Final = (2, 3)  # features and neurons of the exact optimum
+_SPARSE: Final = 0.1  # and below
 
 # The source's notebook counts the models of a pack among the fans of Xavier's initialization, which
 # makes √(2/((10 + 100) 40)) of 10 models. From a greater start most outputs are negative for most
@@ -43,7 +44,7 @@ class _Settings:
     n_hidden: int = 40
     decay: float = 0.8
     protocol: str = f"elhage2022{_SMALL_START}"
-    replicas: int = 10
+    replicas: int = 30
     kept: int = 5
     samples: int = 1 << 16
     starts: int = 64
@@ -103,17 +104,20 @@ def _small_optima(settings: _Settings, run: Run) -> xr.Dataset:
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     densities = data.density.values
     dense, sparse = data.sel(density=densities.max()), data.sel(density=densities.min())
+    low = {f"s = {s:g}": data.sel(density=s) for s in densities if s <= _SPARSE}
     small = 1 - data.small_loss / data.small_monosemantic_loss
     seeds = data.sizes["replica"]
     pairs = data.sizes["hidden"] // 2
     motifs = find_motifs(sparse.small_W.values, sparse.small_V.values)
     return {
         "dense_monosemantic": Measurement.mean(dense.monosemantic),
-        "sparse_monosemantic": Measurement.mean(sparse.monosemantic),
+        "sparse_monosemantic": {s: Measurement.mean(part.monosemantic) for s, part in low.items()},
         "dense_misplaced": Measurement.exact(_misplaced(dense, pairs), seeds),
-        "sparse_computed": Measurement.mean(sparse.computed.sum("feature") / pairs),
+        "sparse_computed": {
+            s: Measurement.mean(part.computed.sum("feature") / pairs) for s, part in low.items()
+        },
         "dense_gain": _gain(dense, seeds),
-        "sparse_gain": _gain(sparse, seeds),
+        "sparse_gain": {s: _gain(part, seeds) for s, part in low.items()},
         "motifs": {
             f"s = {s:g}": Measurement.exact(float(_motif(data, "inhibited", s)[0]), seeds)
             for s in densities
@@ -277,6 +281,7 @@ EXPERIMENTS: Final = (
             n_features=20,
             n_hidden=8,
             protocol=f"annealed,learning_rate=0.003,batch_size=512{_SMALL_START}",
+            replicas=10,
             starts=12,
         ),
         full=_Settings(),

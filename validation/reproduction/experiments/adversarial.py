@@ -166,15 +166,14 @@ def _compute(settings: _Settings, run: Run) -> xr.Dataset:
 
 
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
-    seed = int(data.attrs["seed"])
     by_replica = data.transpose("inputs", "replica", "density")
     crowding = by_replica.features_per_dimension.values
     greatest, correlation = {}, {}
     for name in data.inputs.values.tolist():
         curves = by_replica.vulnerability.sel(inputs=name).values
         found = [np.corrcoef(*pair)[0, 1] for pair in zip(curves, crowding, strict=True)]
-        greatest[name] = Measurement.mean(curves.max(axis=1), seed)
-        correlation[name] = Measurement.mean(found, seed)
+        greatest[name] = Measurement.mean(curves.max(axis=1))
+        correlation[name] = Measurement.mean(found)
     return {
         "greatest_vulnerability": greatest,
         "correlation_with_features_per_dimension": correlation,

@@ -163,11 +163,6 @@ def _at(data: xr.Dataset, s: float) -> tuple[dict[str, float], str]:
     return {"density": s}, f"s = {s:g}"
 
 
-def _share(holds: ArrayLike) -> Measurement:
-    found = np.asarray(holds)
-    return Measurement.share(int(found.sum()), found.size)
-
-
 def _all_represented(W: Floats) -> NDArray[np.bool_]:
     return np.asarray((np.linalg.norm(W, axis=-2) > REPRESENTED).all(axis=-1))
 
@@ -189,8 +184,8 @@ def _measure_correlated(data: xr.Dataset) -> Mapping[str, Measured]:
         here, name = _at(data, s)
         two, three = data.W_2.sel(here).values, data.W_3.sel(here).values
         right = (abs(partner_cosines(two)) <= _ORTHOGONAL).all(axis=-1) & _all_represented(two)
-        orthogonal[name] = _share(right)
-        side_by_side[name] = _share([neighbors(W).all() for W in three])
+        orthogonal[name] = Measurement.share_of(right)
+        side_by_side[name] = Measurement.share_of([neighbors(W).all() for W in three])
         best = neighbors(data.optimum_W_3.sel(here).values)
         apart[name] = Measurement.exact(int((~best).sum()))
     return {
@@ -208,7 +203,7 @@ def _measure_anticorrelated(data: xr.Dataset) -> Mapping[str, Measured]:
         here, name = _at(data, s)
         best, trained = data.optimum_W_2.sel(here).values, data.W_2.sel(here).values
         worst[name] = Measurement.exact(float(partner_cosines(best).max()))
-        share[name] = _share((partner_cosines(trained) <= _ANTIPODAL).all(axis=-1))
+        share[name] = Measurement.share_of((partner_cosines(trained) <= _ANTIPODAL).all(axis=-1))
     return {"worst_cosine": worst, "share_antipodal": share}
 
 

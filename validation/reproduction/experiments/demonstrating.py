@@ -88,14 +88,13 @@ def _linear(data: xr.Dataset) -> dict[str, Measured]:
     wrong = misplaced(data.norm, data.sizes["hidden"])
     best = wrong.isel(replica=_best(data))
     excess = data.trained_loss.fillna(np.inf).min("replica") / data.top_loss - 1
-    right = (wrong == 0).sum("replica")
     replicas = data.sizes["replica"]
     return {
         "linear_optimum_gap": _each(data.bound_gap, 0),
         "linear_misplaced": _each(best, replicas),
         "linear_excess": _each(excess, replicas),
         "linear_share": {
-            f"s = {s:g}": Measurement.share(int(right.sel(density=s)), replicas)
+            f"s = {s:g}": Measurement.share_of(wrong.sel(density=s) == 0)
             for s in data.density.values
         },
     }

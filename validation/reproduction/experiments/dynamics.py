@@ -22,7 +22,7 @@ from ..drawing import BLUE, VERMILION, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
 
-__all__ = ["EXPERIMENTS", "LEVELS", "deviation_from_octahedron", "plateaus", "rest"]
+__all__ = ["EXPERIMENTS", "LEVELS", "deviation_from_octahedron", "plateaus", "rest", "stages"]
 
 _N, _M = 6, 3
 _FEATURES: Final = Correlated([(0, 1, 2), (3, 4, 5)])
@@ -99,6 +99,42 @@ def _plateau(when: Floats, values: Floats, speed: Floats, peak: int) -> Plateau 
     if start == end or fall < _DROP * whole or when[end] - when[start] < when[dropped] - when[end]:
         return None
     return Plateau(float(when[start]), float(when[end]), float(when[dropped]))
+
+
+def stages(time: ArrayLike, loss: ArrayLike) -> tuple[Plateau, ...]:
+    """Return the plateaus of a loss curve over the logarithm of time that lie between two drops.
+
+    From small weights the first drop takes long to come and the next ones longer by factors, so
+    that stages have equal lengths in the logarithm of time. A stage is a plateau by the rule of
+    `plateaus`, with a drop of at least 5 % of the whole fall before it too: in the logarithm of
+    time any curve begins flat.
+
+    Parameters
+    ----------
+    time : array_like, shape (k,)
+        Increasing from 0 or more; a loss at 0 has no place and is left out.
+    loss : array_like, shape (k,)
+
+    Returns
+    -------
+    tuple of Plateau
+        Their ends are logarithms of times.
+
+    Examples
+    --------
+    >>> time = [0, 1, 10, 100, 1000, 1e4, 1e5]
+    >>> [float(each.start) for each in stages(time, [1, 1, 0.5, 0.49, 0.48, 0, 0])]
+    [2.302...]
+    """
+    when, values = np.asarray(time, dtype=np.float64), np.asarray(loss, dtype=np.float64)
+    when, values = when[when > 0], values[when > 0]
+    fallen = values[0] - _DROP * (values[0] - values.min())
+    log = np.log(when)
+    return tuple(
+        plateau
+        for plateau in plateaus(log, values)
+        if values[np.searchsorted(log, plateau.start)] < fallen
+    )
 
 
 def rest(time: ArrayLike, values: ArrayLike, until: float) -> Booleans:
@@ -201,6 +237,7 @@ def _curves(time: Floats, W: Floats, loss: Floats) -> xr.Dataset:
     return xr.Dataset(
         {
             "plateaus": ("replica", [len(each) for each in runs]),
+            "stages": ("replica", [len(stages(time, each)) for each in loss]),
             "levels": ("replica", levels),
             "deviation": ("replica", deviation_from_octahedron(W[:, -1])),
             "end_loss": ("replica", loss[:, -1]),
@@ -223,6 +260,9 @@ _ROUTES: Final = {
     "trained": "AdamW",
 }
 _SMALL: Final = 50.0
+_QUANTITIES: Final = (
+    "share_with_plateau", "share_with_stage", "share_of_rest_on_levels", "share_octahedron",
+)  # fmt: skip
 
 
 def _compute(settings: _Settings, run: Run) -> xr.Dataset:
@@ -246,27 +286,22 @@ def _compute(settings: _Settings, run: Run) -> xr.Dataset:
     )
 
 
-def _share(holds: ArrayLike) -> Measurement:
-    found = np.asarray(holds)
-    return Measurement.share(int(found.sum()), found.size)
-
-
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     found: dict[str, Measured] = {
         "deviation_of_optimum": Measurement.exact(
             float(deviation_from_octahedron(data.optimum_W.values))
         )
     }
-    seed = int(data.attrs["seed"])
     by_route: dict[str, tuple[Measurement, ...]] = {
         route: (
-            _share(data[f"plateaus_{route}"] > 0),
-            Measurement.mean(data[f"levels_{route}"].values, seed),
-            _share(data[f"deviation_{route}"] <= _OCTAHEDRON),
+            Measurement.share_of(data[f"plateaus_{route}"] > 0),
+            Measurement.share_of(data[f"stages_{route}"] > 0),
+            Measurement.mean(data[f"levels_{route}"].values),
+            Measurement.share_of(data[f"deviation_{route}"] <= _OCTAHEDRON),
         )
         for route in _ROUTES
     }
-    for k, name in enumerate(("share_with_plateau", "share_of_rest_on_levels", "share_octahedron")):
+    for k, name in enumerate(_QUANTITIES):
         found[f"{name}_trained"] = by_route["trained"][k]
         found[f"{name}_flow"] = {
             "start of the protocol": by_route["flow"][k],

@@ -96,11 +96,8 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
 
 
 def _agreement(first: xr.DataArray, second: xr.DataArray) -> dict[str, Measurement]:
-    same = (first == second).sum("replica")
-    return {
-        f"s = {s:g}": Measurement.share(int(same.sel(density=s)), first.sizes["replica"])
-        for s in first.density.values
-    }
+    same = first == second
+    return {f"s = {s:g}": Measurement.share_of(same.sel(density=s)) for s in same.density.values}
 
 
 def _draw(data: xr.Dataset) -> Figure:

@@ -54,8 +54,7 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
         here, where = {"density": s}, f"s = {s:g}"
         off_by_optimum[where] = Measurement.exact(abs(int(optimum.sel(here)) - expected))
         off_by_best[where] = Measurement.exact(abs(int(best.sel(here)) - expected), replicas)
-        agreeing = int((trained.sel(here) == expected).sum())
-        share_of_models[where] = Measurement.share(agreeing, replicas)
+        share_of_models[where] = Measurement.share_of(trained.sel(here) == expected)
     return {
         "off_by_optimum": off_by_optimum,
         "off_by_best": off_by_best,

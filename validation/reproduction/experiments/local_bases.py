@@ -148,13 +148,13 @@ def _cosines(W: Floats) -> Floats:
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     within: dict[str, Measurement] = {}
     ratio, shared, of_best = dict(within), dict(within), dict(within)
-    replicas, seed = data.sizes["replica"], int(data.attrs["seed"])
+    replicas = data.sizes["replica"]
     for s in data.density.values:
         name, part = f"s = {s:g}", data.sel(density=s)
         ours, control = part.within.values
-        within[name] = Measurement.median(ours, seed)
-        ratio[name] = Measurement.median(control / ours, seed)
-        shared[name] = Measurement.median(part.represented.values / _M, seed)
+        within[name] = Measurement.median(ours)
+        ratio[name] = Measurement.median(control / ours)
+        shared[name] = Measurement.median(part.represented.values / _M)
         inside, _ = within_and_across(part.descended_W.values)
         of_best[name] = Measurement.exact(float(inside), replicas)
     return {

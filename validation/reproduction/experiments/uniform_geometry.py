@@ -195,13 +195,13 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     curves = data.per_feature.transpose("replica", "density").values
     off = abs(data.total / m - 1)
     found: dict[str, Measured] = {
-        name: Measurement.mean([plateau_ratio(data.density, each, level) for each in curves], seed)
+        name: Measurement.mean([plateau_ratio(data.density, each, level) for each in curves])
         for name, level in (("plateau_at_one", 1.0), ("plateau_at_half", 0.5))
     }
     D = data.D.values.reshape(-1, data.sizes["feature"]).astype(float)
     found["cluster"] = {name: _cluster(D, value, seed) for name, value in FRACTIONS.items()}
     found["missing_dimensions"] = {
-        f"1/s from {low:g} to {min(high, 100):g}": Measurement.mean(off.values[there].ravel(), seed)
+        f"1/s from {low:g} to {min(high, 100):g}": Measurement.mean(off.values[there].ravel())
         for low, high in _RANGES
         if (there := (1 / data.density.values >= low) & (1 / data.density.values < high)).any()
     }
