@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -20,8 +20,11 @@ from .neurons import monosemantic_share
 __all__ = ["SmallOptimum", "least_loss", "monosemantic_loss", "train_two_layer"]
 
 Floats = NDArray[np.float64]
+Objective = Callable[[Floats], tuple[float, Floats]]
 
 _STEP: Final = 1e-5  # of central differences: their error is about 1e-9 of the loss's scale
+_GAIN: Final = 1e-6  # of the loss, below which no other descent goes on
+_FLAT: Final = 1e-7  # slope of the loss, over that of dropping all features, at which descents end
 
 
 def train_two_layer(
@@ -164,6 +167,7 @@ def least_loss(
     features: FeatureDistribution,
     starts: int,
     seed: int,
+    also: Sequence[SmallOptimum] = (),
 ) -> SmallOptimum:
     """Search for the least exact loss of h = ReLU(W x), ŷ = ReLU(V h + b) asked for |x|.
 
@@ -176,8 +180,18 @@ def least_loss(
     importance : array_like, shape (n_features,)
     features : feature distribution
     starts : int
-        Descents from random weights; a search proves nothing.
+        Descents from random weights; a search proves nothing. One more begins at neurons that each
+        work for one feature, so that the result is never above `monosemantic_loss`.
     seed : int
+    also : sequence of SmallOptimum
+        Models to descend from as well, such as optima at other densities.
+
+    Examples
+    --------
+    >>> from superposition import Independent, ValueDistribution
+    >>> features = Independent(ValueDistribution([1], symmetric=True))
+    >>> least_loss(1, 2, density=0.1, importance=[1], features=features, starts=0, seed=0).loss
+    0.0
     """
     shapes = ((n_hidden, n_features), (n_features, n_hidden), (n_features,))
     ends = np.cumsum([np.prod(shape) for shape in shapes])
@@ -199,18 +213,38 @@ def least_loss(
     begins = random.normal(size=(starts, ends[-1])) * np.append(
         np.ones(ends[1]), 0.1 * np.ones(n_features)
     )
-    found = [minimize(_with_slope(losses), start, jac=True, method="BFGS") for start in begins]
-    best = min(found, key=lambda end: float(end.fun))
-    W, V, b = split(best.x)
-    return SmallOptimum(W, V, b, float(best.fun))
+    rows = [np.concatenate([each.W.ravel(), each.V.ravel(), each.b]) for each in also]
+    begins = np.vstack([begins, *rows, _monosemantic_start(n_features, n_hidden)])
+    objective = _with_slope(losses, float(constant_loss(density, importance)))
+    found = np.stack([_descended(objective, start) for start in begins])
+    best = found[int(losses(found).argmin())]
+    # A descent may end early, at a kink of second derivatives: another one goes on from there.
+    while losses(further := _descended(objective, best)) < losses(best) * (1 - _GAIN):
+        best = further
+    W, V, b = split(best)
+    return SmallOptimum(W, V, b, float(losses(best)))
 
 
-def _with_slope(losses: Callable[[Floats], Floats]) -> Callable[[Floats], tuple[float, Floats]]:
-    """Return the loss of a point with its gradient by central differences, all in one batch."""
+def _descended(objective: Objective, start: Floats) -> Floats:
+    """Return where a descent ends, or its start if that is lower."""
+    end = minimize(objective, start, jac=True, method="BFGS", options={"gtol": _FLAT}).x
+    return end if objective(end)[0] < objective(start)[0] else start
+
+
+def _monosemantic_start(n_features: int, n_hidden: int) -> Floats:
+    """Return W, V and b in a row: two neurons for each of the first features, one for what rests."""
+    W = np.zeros((n_hidden, n_features))
+    for neuron in range(min(n_hidden, 2 * n_features)):
+        W[neuron, neuron // 2] = 1 - 2 * (neuron % 2)
+    return np.concatenate([W.ravel(), abs(W.T).ravel(), np.zeros(n_features)])
+
+
+def _with_slope(losses: Callable[[Floats], Floats], scale: float) -> Objective:
+    """Return the loss over `scale` with its gradient by central differences, all in one batch."""
 
     def at(point: Floats) -> tuple[float, Floats]:
         steps = _STEP * np.eye(len(point))
-        values = losses(np.concatenate([point[np.newaxis], point + steps, point - steps]))
+        values = losses(np.concatenate([point[np.newaxis], point + steps, point - steps])) / scale
         ahead, behind = np.split(values[1:], 2)
         return float(values[0]), (ahead - behind) / (2 * _STEP)
 

@@ -97,20 +97,25 @@ def test_a_flat_beginning_is_no_stage(curve: Floats) -> None:
     assert stages(LOG_TIME, curve) == ()
 
 
-def test_curves_rest_where_they_are_flat_and_before_the_end() -> None:
-    values = np.stack([steps(50), steps(20)], axis=1)
-    resting = rest(TIME, values, until=80)
+def test_curves_rest_where_they_are_flat_between_two_moves() -> None:
+    values = np.stack([steps(20, 60, 90), steps(50)], axis=1)
+    resting = rest(TIME, values)
     middle = (TIME[1:] + TIME[:-1]) / 2
-    assert not resting[abs(middle - 50) < 1, 0].any()
-    assert resting[abs(middle - 50) < 1, 1].all()
-    assert not resting[middle > 80].any()
+    assert resting[(middle > 25) & (middle < 55), 0].all()
+    assert not resting[abs(middle - 60) < 1, 0].any()
+    assert not resting[(middle < 18) | (middle > 92), 0].any()
+    assert not resting[:, 1].any()  # it never stops in between
 
 
 def test_time_on_levels_is_a_share_of_the_time_of_rest() -> None:
-    # from 0.5, a level, to 0.87, none, at half of the time
-    values = 0.87 - 0.37 * steps(50)[:, None]
-    assert share_of_rest_on_levels(TIME, values, 100) == pytest.approx(0.5, abs=0.01)
-    assert share_of_rest_on_levels(TIME, values, 40) == pytest.approx(1.0)
+    # from 1 to 0.5, a level, to 0.87, none, and on to 0; in between it moves
+    values = 1 - 0.5 * (1 - steps(10)) + 0.37 * (1 - steps(50)) - 0.87 * (1 - steps(90))
+    assert share_of_rest_on_levels(TIME, values[:, None]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_curve_that_only_relaxes_has_no_rest() -> None:
+    relaxing = 0.5 + 0.3 * np.exp(-TIME[:, None] / 3)
+    assert np.isnan(share_of_rest_on_levels(TIME, relaxing))
 
 
 def test_an_octahedron_is_one_in_any_order_position_and_length() -> None:

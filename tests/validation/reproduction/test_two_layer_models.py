@@ -11,7 +11,11 @@ import pytest
 from superposition import Independent, ValueDistribution
 from superposition.numerics import sampled_loss
 from superposition.validation.reproduction.experiment import Run
-from superposition.validation.reproduction.two_layer_models import train_two_layer
+from superposition.validation.reproduction.two_layer_models import (
+    least_loss,
+    monosemantic_loss,
+    train_two_layer,
+)
 
 SIGNED = Independent(ValueDistribution([1], symmetric=True))
 
@@ -77,3 +81,28 @@ def test_tied_models_need_no_decoder() -> None:
             samples=1 << 12, seed=7,
         ).loss[0]
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("importance", [[1.0], [1.0, 0.8]], ids=["one", "two"])
+@pytest.mark.parametrize("n_hidden", [1, 2, 3, 4])
+@pytest.mark.parametrize("density", [1.0, 0.01])
+def test_the_search_is_never_above_the_monosemantic_models(
+    importance: list[float], n_hidden: int, density: float
+) -> None:
+    """Oracle: the closed form, which a search without random starts must reach or go below."""
+    n = len(importance)
+    found = least_loss(
+        n, n_hidden, density=density, importance=importance, features=SIGNED, starts=0, seed=0
+    )
+    wanted = float(monosemantic_loss(n_hidden, density=density, importance=importance))
+    assert found.loss <= wanted * (1 + 1e-9)
+    if n == 1:  # nothing to share
+        assert found.loss == pytest.approx(wanted, rel=1e-7, abs=1e-15)
+
+
+def test_descents_of_small_losses_are_led_to_their_end() -> None:
+    """Where they end, another descent finds next to nothing below."""
+    common: dict[str, Any] = {"density": 0.01, "importance": [1, 0.8], "features": SIGNED}
+    first = least_loss(2, 3, starts=6, seed=0, **common)
+    again = least_loss(2, 3, starts=0, seed=0, also=[first], **common)
+    assert first.loss * (1 - 1e-4) <= again.loss <= first.loss

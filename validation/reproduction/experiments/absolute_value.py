@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,7 @@ from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
 from ..neuron_drawing import draw_stacks, feature_scale, neuron_order
 from ..neurons import Motifs, computed_features, find_motifs
-from ..two_layer_models import least_loss, monosemantic_loss, train_two_layer
+from ..two_layer_models import SmallOptimum, least_loss, monosemantic_loss, train_two_layer
 
 __all__ = ["EXPERIMENTS"]
 
@@ -80,16 +80,24 @@ def _weights(models: xr.Dataset, s: float, k: int) -> tuple[Floats, Floats]:
 
 
 def _small_optima(settings: _Settings, run: Run) -> xr.Dataset:
-    """Search the least exact loss of so few features that it is exact, at every density."""
+    """Search the least exact loss of so few features that it is exact, at every density.
+
+    Then again from what was found at all densities: a basin that few random starts reach at one
+    density may be wide at another.
+    """
     n, m = _SMALL
     importance = settings.decay ** np.arange(n)
-    best = [
-        least_loss(
-            n, m, density=s, importance=importance, features=_FEATURES, starts=settings.starts,
-            seed=run.seed,
-        )
-        for s in settings.density
-    ]  # fmt: skip
+
+    def searched(starts: int, also: Sequence[SmallOptimum] = ()) -> list[SmallOptimum]:
+        return [
+            least_loss(
+                n, m, density=s, importance=importance, features=_FEATURES, starts=starts,
+                seed=run.seed, also=also,
+            )
+            for s in settings.density
+        ]  # fmt: skip
+
+    best = searched(0, searched(settings.starts))
     single = monosemantic_loss(m, density=settings.density, importance=importance)
     return xr.Dataset(
         {

@@ -17,6 +17,7 @@ from ....features import Correlated
 from ....numerics import global_minimum, gradient_flow, population_loss, resolve_protocol
 from ....numerics.training.population import initial_weights
 from ....theory import feature_dimensionality
+from ...geometry.dimensionality import FRACTIONS
 from ..captions import sentence
 from ..drawing import BLUE, VERMILION, panels
 from ..experiment import Experiment, Run
@@ -27,7 +28,7 @@ __all__ = ["EXPERIMENTS", "LEVELS", "deviation_from_octahedron", "plateaus", "re
 _N, _M = 6, 3
 _FEATURES: Final = Correlated([(0, 1, 2), (3, 4, 5)])
 
-LEVELS: Final = (0.0, 3 / 8, 2 / 5, 1 / 2, 2 / 3, 3 / 4, 1.0)
+LEVELS: Final = (0.0, *sorted(float(fraction) for fraction in FRACTIONS))
 """Dimensionalities of the polytopes that the source names, of a dropped and of a single feature."""
 
 _LEVEL_TOLERANCE: Final = 0.03
@@ -137,15 +138,15 @@ def stages(time: ArrayLike, loss: ArrayLike) -> tuple[Plateau, ...]:
     )
 
 
-def rest(time: ArrayLike, values: ArrayLike, until: float) -> Booleans:
-    """Tell in which intervals each curve rests: it moves at less than a tenth of its highest speed.
+def rest(time: ArrayLike, values: ArrayLike) -> Booleans:
+    """Tell in which intervals each curve rests between two moves.
+
+    It moves at less than a tenth of its highest speed, and did or will move faster before and after.
 
     Parameters
     ----------
     time : array_like, shape (k,)
     values : array_like, shape (k, curves)
-    until : float
-        Intervals that end later do not count.
 
     Returns
     -------
@@ -153,25 +154,27 @@ def rest(time: ArrayLike, values: ArrayLike, until: float) -> Booleans:
 
     Examples
     --------
-    >>> rest([0, 1, 2, 3], [[0.0], [0.0], [1.0], [1.0]], until=2)[:, 0]
-    array([ True, False, False])
+    >>> rest([0, 1, 2, 3, 4, 5], [[0.0], [0.0], [1.0], [1.0], [2.0], [2.0]])[:, 0]
+    array([False, False,  True, False, False])
     """
     when = np.asarray(time, dtype=np.float64)
     speed = abs(np.diff(np.asarray(values, dtype=np.float64), axis=0)) / np.diff(when)[:, None]
-    slow = speed < _SLOW * speed.max(axis=0, keepdims=True)
-    return np.asarray(slow & (when[1:, None] <= until))
+    moving = speed >= _SLOW * speed.max(axis=0, keepdims=True)
+    before = np.logical_or.accumulate(moving, axis=0)
+    behind = np.logical_or.accumulate(moving[::-1], axis=0)[::-1]
+    return np.asarray(~moving & before & behind)
 
 
-def share_of_rest_on_levels(time: ArrayLike, values: ArrayLike, until: float) -> float:
+def share_of_rest_on_levels(time: ArrayLike, values: ArrayLike) -> float:
     """Return the share of the time of rest that curves spend within 0.03 of a level; NaN without.
 
     Examples
     --------
-    >>> share_of_rest_on_levels([0, 1, 2, 3], [[0.5], [0.51], [0.9], [0.91]], until=3)
+    >>> share_of_rest_on_levels([0, 1, 2, 3, 4, 5], [[0], [0.5], [0.51], [0.9], [0.91], [0]])
     0.5
     """
     curves, when = np.asarray(values, dtype=np.float64), np.asarray(time, dtype=np.float64)
-    resting = rest(when, curves, until)
+    resting = rest(when, curves)
     middle = (curves[1:] + curves[:-1]) / 2
     near = (abs(middle[..., None] - np.array(LEVELS)) <= _LEVEL_TOLERANCE).any(axis=-1)
     weight = np.diff(when)[:, None] * resting
@@ -232,13 +235,11 @@ def _curves(time: Floats, W: Floats, loss: Floats) -> xr.Dataset:
     """Measure every run, and keep the curves of the first ones."""
     D = feature_dimensionality(W)
     runs = [plateaus(time, each) for each in loss]
-    last = [max((plateau.dropped for plateau in each), default=time[-1]) for each in runs]
-    levels = [share_of_rest_on_levels(time, each, end) for each, end in zip(D, last, strict=True)]
     return xr.Dataset(
         {
             "plateaus": ("replica", [len(each) for each in runs]),
             "stages": ("replica", [len(stages(time, each)) for each in loss]),
-            "levels": ("replica", levels),
+            "levels": ("replica", [share_of_rest_on_levels(time, each) for each in D]),
             "deviation": ("replica", deviation_from_octahedron(W[:, -1])),
             "end_loss": ("replica", loss[:, -1]),
             "loss": (("shown", "time"), loss[:_SHOWN]),
