@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from ...features import FeatureDistribution
-from ...numerics import Protocol, global_minimum, population_loss
+from ...numerics import Protocol, TrainingResult, global_minimum, population_loss
 from .experiment import Run
+from .measurement import Measurement
 
-__all__ = ["REPRESENTED", "best_replica", "exact_optima", "represented", "train_along_density"]
+__all__ = [
+    "REPRESENTED", "best_replica", "by_density", "exact_optima", "inverse_densities", "represented",
+    "train_alike", "train_along_density",
+]  # fmt: skip
 
 REPRESENTED: Final = 0.5
 """Length of a column above which its feature counts as represented; optima are near 0 or 1."""
 
 Floats = NDArray[np.float64]
+Data = TypeVar("Data", xr.Dataset, xr.DataArray)
+
+
+def by_density(data: Data, measure: Callable[[Data], Measurement]) -> dict[str, Measurement]:
+    """Return what is measured at every density, by conditions named "s = …".
+
+    Examples
+    --------
+    >>> values = xr.DataArray([2.0, 3.0], coords={"density": [1.0, 0.1]}, dims="density")
+    >>> {s: found.value for s, found in by_density(values, Measurement.exact).items()}
+    {'s = 1': 2.0, 's = 0.1': 3.0}
+    """
+    return {f"s = {s:g}": measure(data.sel(density=s)) for s in data.density.values}
+
+
+def inverse_densities(points: int) -> Floats:
+    """Return densities whose inverses are spaced evenly over the logarithm from 1 to 100."""
+    return 1 / np.geomspace(1, 100, points)
+
+
+def train_alike(
+    run: Run, n_features: int, n_hidden: int, *, density: Floats, protocol: str, replicas: int
+) -> tuple[Floats, TrainingResult]:
+    """Train models of independent features of one importance at several densities.
+
+    Returns
+    -------
+    W : ndarray, shape (k, replicas, n_hidden, n_features)
+        Zero for models that diverged.
+    result : TrainingResult
+    """
+    found = run.train(
+        "models", n_features, n_hidden, density=density[:, np.newaxis],
+        importance=np.ones(n_features), protocol=protocol, replicas=replicas,
+    )  # fmt: skip
+    return np.where(found.diverged[..., None, None], 0.0, found.W), found
 
 
 def train_along_density(

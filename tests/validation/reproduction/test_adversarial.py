@@ -84,6 +84,7 @@ def test_rise_and_correlation_are_read_off_the_curves() -> None:
         attrs={"seed": 0},
     )  # fmt: skip
     found: dict[str, Any] = dict(find_experiment("adversarial").measure(data))
-    greatest, correlation = found.values()
+    greatest = found["greatest_vulnerability"]
+    correlation = found["correlation_with_features_per_dimension"]
     assert [greatest[name].value for name in ("all inputs", "feature on")] == [8, 4]
     assert [value.value for value in correlation.values()] == pytest.approx([1, -1])

@@ -93,8 +93,11 @@ def test_vulnerability_follows_in_proportion_and_not_in_rank_alone() -> None:
         coords={"density": [1.0, 0.1, 0.01], "inputs": ["all inputs"]},
         attrs={"seed": 0},
     )
-    found = measure("adversarial", data)["correlation_with_features_per_dimension"]
-    assert found["all inputs"].value == pytest.approx(13 / np.sqrt(42 / 9 * 38))
+    found = measure("adversarial", data)
+    followed = found["correlation_with_features_per_dimension"]["all inputs"]
+    assert followed.value == pytest.approx(13 / np.sqrt(42 / 9 * 38))
+    assert found["greatest_vulnerability"]["all inputs"].value == 9
+    assert found["rise_over_dense"]["all inputs"].value == 9 / 1
 
 
 def test_two_digons_in_two_dimensions_have_two_features_per_dimension() -> None:
@@ -119,7 +122,7 @@ def test_the_interval_of_a_cluster_is_that_of_drawing_models() -> None:
     """
     both = np.tile(0.5 + 0.012 + 0.002 * np.arange(10), (2, 1))
     inside = np.stack([np.full(10, 0.5), np.full(10, np.nan)])
-    found = uniform_geometry._cluster(np.hstack([both, inside]), 0.5, seed=0)
+    found = uniform_geometry._cluster(np.hstack([both, inside])[None], 0.5, seed=0)
     even = 4.0  # the length around is four times that inside
     assert (found.low, found.value, found.high) == pytest.approx((0, even / 2, even), rel=1e-3)
 

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from superposition.validation.geometry.identify import identify_geometry
 from superposition.validation.reproduction.experiments.uniform_geometry import (
-    FRACTIONS,
+    CORNERS,
     cluster_counts,
     features_by_shape,
     plateau_ratio,
 )
+from superposition.validation.reproduction.measurement import Measurement
 from superposition.validation.reproduction.registry import find_experiment
 
 Floats = NDArray[np.float64]
@@ -38,14 +39,24 @@ def test_a_plateau_counts_by_its_length_and_not_by_the_order_of_points() -> None
     assert plateau_ratio(DENSITY[order], curve[order], 0.5) == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.parametrize(("top", "longest"), [(0.9701, 0.5), (0.985, 4), (1.0, 5)])
+def test_a_top_that_touches_the_band_is_no_plateau(top: float, longest: float) -> None:
+    # Oracle: of top − 0.7 t² the part above 0.97 is √((top − 0.97)/0.7) of the range.
+    curve = top - 0.7 * np.linspace(0, 1, 4001) ** 2
+    found = plateau_ratio(np.geomspace(1, 0.01, 4001), curve, 1.0)
+    share = np.sqrt((top - 0.97) / 0.7)
+    assert found == pytest.approx(share / (0.03 / 0.7), rel=0.01)
+    assert found < longest
+
+
 def test_a_level_that_is_never_reached_has_no_plateau() -> None:
     assert plateau_ratio(DENSITY, np.linspace(0.9, 0.6, len(DENSITY)), 0.5) == 0.0
 
 
-@pytest.mark.parametrize("name", FRACTIONS)
+@pytest.mark.parametrize("name", CORNERS)
 def test_a_smooth_spread_has_no_cluster(name: str) -> None:
     # Oracle: evenly spaced values, of which every interval holds its share.
-    inside, around, ratio = cluster_counts(np.linspace(0, 1, 1_000_001), FRACTIONS[name])
+    inside, around, ratio = cluster_counts(np.linspace(0, 1, 1_000_001), CORNERS[name])
     assert ratio * inside / around == pytest.approx(1, rel=1e-3)
 
 
@@ -53,7 +64,7 @@ def test_a_cluster_counts_at_its_own_fraction_alone() -> None:
     smooth = np.linspace(0, 1, 100_001)
     values = np.concatenate([smooth, np.full(20_000, 0.4)])
     contrast = {}
-    for name, fraction in FRACTIONS.items():
+    for name, fraction in CORNERS.items():
         inside, around, ratio = cluster_counts(values, fraction)
         contrast[name] = ratio * inside / around
     assert contrast.pop("pentagon 2/5") == pytest.approx(11, rel=0.01)  # 22 000 for 2000
@@ -90,8 +101,8 @@ def test_digons_are_a_plateau_a_cluster_and_miss_no_dimension() -> None:
     assert found["plateau_at_half"].value == pytest.approx((0.5 + 0.015) / 0.03, rel=0.01)
     assert found["plateau_at_half"].seeds == 4
     assert found["plateau_at_one"].value == pytest.approx(0.5, rel=0.01)
-    assert found["cluster"]["digon 1/2"].value == np.inf
-    assert found["cluster"]["triangle 2/3"].value == 1
+    assert found["cluster"]["digon 1/2"].low > 100  # 240 at it, none around
+    assert found["cluster"]["triangle 2/3"] == Measurement.unknown()
     assert [value.value for value in found["missing_dimensions"].values()] == [0, 0, 0]
 
 

@@ -19,7 +19,7 @@ from ..captions import sentence
 from ..drawing import BLUE, GREEN, VERMILION, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
-from ..models import REPRESENTED
+from ..models import REPRESENTED, inverse_densities, train_alike
 
 __all__ = ["EXPERIMENTS", "mean_input_norm", "vulnerability", "vulnerability_where_on"]
 
@@ -38,11 +38,6 @@ class _Settings:
     points: int = 20
     protocol: str = "elhage2022"
     replicas: int = 3
-
-    @property
-    def density(self) -> Floats:
-        """Densities whose inverses are spaced evenly over the logarithm from 1 to 100."""
-        return 1 / np.geomspace(1, 100, self.points)
 
 
 def mean_input_norm(n_features: int, density: float) -> float:
@@ -67,6 +62,12 @@ def mean_input_norm(n_features: int, density: float) -> float:
     # u = 1/v on the rest
     far, _ = quad(lambda v: integrand(1 / v) / v**2, 0, 1, epsabs=1e-12, epsrel=1e-10)
     return float((near + far) / np.sqrt(np.pi))
+
+
+def _attack(W: Floats, density: float) -> tuple[Floats, NDArray[np.bool_], float]:
+    """Return WᵀW, which features are represented, and the length of the attack."""
+    there = np.linalg.norm(W, axis=0) > REPRESENTED
+    return W.T @ W, there, _BUDGET * mean_input_norm(W.shape[1], density)
 
 
 def vulnerability(W: ArrayLike, b: ArrayLike, density: float) -> float:
@@ -94,11 +95,10 @@ def vulnerability(W: ArrayLike, b: ArrayLike, density: float) -> float:
     1.0
     """
     weights, bias = np.asarray(W, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    there = np.linalg.norm(weights, axis=0) > REPRESENTED
+    gram, there, epsilon = _attack(weights, density)
     if not there.any():
         return np.nan
-    epsilon = _BUDGET * mean_input_norm(len(bias), density)
-    pushed = bias + epsilon * np.linalg.norm(weights.T @ weights, axis=0)
+    pushed = bias + epsilon * np.linalg.norm(gram, axis=0)
     before, after = (
         float(
             population_loss(
@@ -120,12 +120,10 @@ def vulnerability_where_on(W: ArrayLike, b: ArrayLike, density: float, seed: int
     >>> round(vulnerability_where_on(np.eye(3), np.zeros(3), 0.1), 6)
     1.0
     """
-    weights, bias = np.asarray(W, dtype=np.float64), np.asarray(b, dtype=np.float64)
-    there = np.linalg.norm(weights, axis=0) > REPRESENTED
+    bias = np.asarray(b, dtype=np.float64)
+    gram, there, epsilon = _attack(np.asarray(W, dtype=np.float64), density)
     if not there.any():
         return np.nan
-    epsilon = _BUDGET * mean_input_norm(len(bias), density)
-    gram = weights.T @ weights
     rng = np.random.default_rng(seed)
     shape = (_INPUTS, len(bias))
     own = rng.random(shape)
@@ -138,12 +136,11 @@ def vulnerability_where_on(W: ArrayLike, b: ArrayLike, density: float, seed: int
 
 
 def _compute(settings: _Settings, run: Run) -> xr.Dataset:
-    n, density = settings.n_features, settings.density
-    found = run.train(
-        "models", n, settings.n_hidden, density=density[:, None], importance=np.ones(n),
-        protocol=settings.protocol, replicas=settings.replicas,
+    n, density = settings.n_features, inverse_densities(settings.points)
+    W, found = train_alike(
+        run, n, settings.n_hidden, density=density, protocol=settings.protocol,
+        replicas=settings.replicas,
     )  # fmt: skip
-    W = np.where(found.diverged[..., None, None], 0.0, found.W)
     measured = [
         [
             (vulnerability(*model, float(s)), vulnerability_where_on(*model, float(s), run.seed))
@@ -168,14 +165,17 @@ def _compute(settings: _Settings, run: Run) -> xr.Dataset:
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     by_replica = data.transpose("inputs", "replica", "density")
     crowding = by_replica.features_per_dimension.values
-    greatest, correlation = {}, {}
+    greatest, correlation, rise = {}, {}, {}
     for name in data.inputs.values.tolist():
         curves = by_replica.vulnerability.sel(inputs=name).values
         found = [np.corrcoef(*pair)[0, 1] for pair in zip(curves, crowding, strict=True)]
+        dense = curves[:, int(by_replica.density.values.argmax())]
         greatest[name] = Measurement.mean(curves.max(axis=1))
+        rise[name] = Measurement.mean(curves.max(axis=1) / dense)
         correlation[name] = Measurement.mean(found)
     return {
         "greatest_vulnerability": greatest,
+        "rise_over_dense": rise,
         "correlation_with_features_per_dimension": correlation,
     }
 

@@ -32,6 +32,9 @@ _KEPT: Final = (
     "theory_phase", "theory_loss", "candidate_loss", "optimum_phase", "optimum_loss",
     "best_trained_phase", "stuck_fraction",
 )  # fmt: skip
+_READ: Final = ("trained_W", "trained_phase", "trained_loss")
+_reading: Final = READINGS["elhage2022"]  # the worst is dropped, lengths are averaged
+_DRAWS: Final = 200
 _HALVINGS: Final = 36
 _PRESENT: Final = 0.02  # of the larger weight: the smaller one is there
 _SIMPLEX: Final = "simplex"
@@ -62,7 +65,9 @@ def _compute(settings: _Settings, run: Run) -> xr.Dataset:
         protocol=settings.protocol, seed=run.seed, replicas=settings.replicas
     )
     if (settings.n_features, settings.n_hidden) == (2, 1):
-        kept["reading"] = (("density", "importance"), _read(diagram))
+        read = _reading(*(diagram[name].values for name in _READ))
+        kept["reading"] = (("density", "importance"), read)
+        kept["reading_again"] = ("draw", _read_again(diagram, run.seed))
     if settings.jumps_at:
         jumps = [_jump(r, run.seed) for r in settings.jumps_at]
         kept = kept.assign_coords(transition=np.array(settings.jumps_at))
@@ -71,11 +76,18 @@ def _compute(settings: _Settings, run: Run) -> xr.Dataset:
     return kept
 
 
-def _read(diagram: xr.Dataset) -> NDArray[np.int8]:
-    """Read the trained models as the source does: the worst is dropped, lengths are averaged."""
-    return READINGS["elhage2022"](
-        *(diagram[name].values for name in ("trained_W", "trained_phase", "trained_loss"))
-    )
+def _read_again(diagram: xr.Dataset, seed: int) -> Floats:
+    """Return agreements of the reading with the closed forms, of replicas drawn anew."""
+    theory = class_of_phase(diagram["theory_phase"].values)
+    W, phase, loss = (diagram[name].values for name in _READ)
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(_DRAWS):
+        draw = rng.integers(loss.shape[-1], size=loss.shape)
+        models = np.take_along_axis(W, draw[..., None, None], axis=2)
+        rest = (np.take_along_axis(each, draw, axis=2) for each in (phase, loss))
+        found.append(float((_reading(models, *rest) == theory).mean()))
+    return np.array(found)
 
 
 def _ratio(s: float, r: float, seed: int) -> float:
@@ -114,7 +126,11 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     }
     if "reading" in data:
         theory = class_of_phase(data.theory_phase.values)
-        found["reading_agrees_with_theory"] = same(theory, data.reading, replicas)
+        agreeing = same(theory, data.reading, replicas).value
+        low, high = np.quantile(data.reading_again, [0.025, 0.975])
+        found["reading_agrees_with_theory"] = Measurement(
+            agreeing, min(float(low), agreeing), max(float(high), agreeing), replicas
+        )
     if "jump" in data:
         found["jump_of_the_smaller_weight"] = {
             f"r = {float(r):g}": Measurement.exact(float(data.jump.sel(transition=r)))

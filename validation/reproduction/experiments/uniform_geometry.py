@@ -14,22 +14,19 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from ....theory import dimensions_per_feature, feature_dimensionality
+from ...geometry.dimensionality import FRACTIONS
 from ...geometry.graphs import FeatureGraph, feature_graph
 from ...geometry.identify import Geometry, identify_geometry
 from ..captions import sentence
 from ..drawing import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
-from ..models import REPRESENTED
+from ..models import REPRESENTED, inverse_densities, train_alike
 
-__all__ = ["EXPERIMENTS", "FRACTIONS", "cluster_counts", "features_by_shape", "plateau_ratio"]
+__all__ = ["CORNERS", "EXPERIMENTS", "cluster_counts", "features_by_shape", "plateau_ratio"]
 
-FRACTIONS: Final = {
-    "tetrahedron 3/4": 3 / 4,
-    "triangle 2/3": 2 / 3,
-    "digon 1/2": 1 / 2,
-    "pentagon 2/5": 2 / 5,
-    "square antiprism 3/8": 3 / 8,
+CORNERS: Final = {
+    f"{name} {fraction}": float(fraction) for fraction, name in FRACTIONS.items() if fraction < 1
 }
 """Dimensionality of a corner of each polytope."""
 
@@ -37,6 +34,7 @@ _BAND: Final = 0.01
 _AROUND: Final = 0.05
 _SHARE: Final = 0.03
 _RESAMPLES: Final = 1000
+_FEW: Final = 20  # features at and around a fraction, below which there is no cluster to speak of
 _RANGES: Final = ((1.0, 3.0), (3.0, 10.0), (10.0, 30.0), (30.0, 101.0))
 _SHAPES: Final = (
     "dedicated", "tetrahedron", "triangle", "digon", "pentagon", "square antiprism", "other shape",
@@ -58,11 +56,6 @@ class _Settings:
     """Inverse densities near which components are drawn."""
     protocol: str = "elhage2022"
     replicas: int = 3
-
-    @property
-    def density(self) -> Floats:
-        """Densities whose inverses are spaced evenly over the logarithm from 1 to 100."""
-        return 1 / np.geomspace(1, 100, self.points)
 
 
 def plateau_ratio(density: ArrayLike, values: ArrayLike, level: float) -> float:
@@ -94,6 +87,8 @@ def plateau_ratio(density: ArrayLike, values: ArrayLike, level: float) -> float:
     there = float(((fine >= low) & (fine <= high)).mean())
     if width <= 0 or there == 0:
         return 0.0
+    # Of a curve whose top or bottom is in the band a slope crosses less of it, but half at least.
+    width = max(width, _SHARE * level)
     return float(there / (width / (fine.max() - fine.min())))
 
 
@@ -113,7 +108,7 @@ def cluster_counts(values: ArrayLike, fraction: float) -> tuple[int, int, float]
     (2, 1, 4.0)
     """
     found = np.asarray(values, dtype=np.float64)
-    centers = np.array(list(FRACTIONS.values()))
+    centers = np.array(list(CORNERS.values()))
     grid = np.linspace(fraction - _AROUND, fraction + _AROUND, 100_001)
     inside = abs(found - fraction) <= _BAND
 
@@ -147,12 +142,11 @@ def _shape(name: str, named: bool) -> str:
 
 
 def _compute(settings: _Settings, run: Run) -> xr.Dataset:
-    n, density = settings.n_features, settings.density
-    found = run.train(
-        "models", n, settings.n_hidden, density=density[:, None], importance=np.ones(n),
-        protocol=settings.protocol, replicas=settings.replicas,
+    density = inverse_densities(settings.points)
+    W, found = train_alike(
+        run, settings.n_features, settings.n_hidden, density=density, protocol=settings.protocol,
+        replicas=settings.replicas,
     )  # fmt: skip
-    W = np.where(found.diverged[..., None, None], 0.0, found.W)
     D = feature_dimensionality(W)
     counts = [features_by_shape(identify_geometry(each[0])) for each in W]
     shown = sorted({int(abs(1 / density - inverse).argmin()) for inverse in settings.shown})
@@ -173,21 +167,26 @@ def _compute(settings: _Settings, run: Run) -> xr.Dataset:
 
 
 def _cluster(D: Floats, fraction: float, seed: int) -> Measurement:
-    """Measure the density at a fraction over that around it; D has shape (models, features)."""
-    counted = [cluster_counts(each[np.isfinite(each)], fraction) for each in D]
-    counts, ratio = np.array([each[:2] for each in counted], dtype=float), counted[0][2]
+    """Measure how many values there are at a fraction, over those around it, by equal lengths.
+
+    D has shape (densities, replicas, features). The interval is that of drawing replicas anew at
+    every density. Too few values in both say nothing.
+    """
+    counted = [[cluster_counts(each[np.isfinite(each)], fraction) for each in row] for row in D]
+    counts = np.array([[each[:2] for each in row] for row in counted], dtype=float)
+    ratio, replicas = counted[0][0][2], D.shape[1]
+    if counts.sum() < _FEW:
+        return Measurement.unknown()
 
     def contrast(chosen: NDArray[np.int64]) -> float:
-        inside, around = counts[chosen].sum(axis=0)
-        if around == 0:
-            return np.inf if inside else 1.0
-        return float(ratio * inside / around)
+        inside, around = np.take_along_axis(counts, chosen[..., None], axis=1).sum(axis=(0, 1))
+        return float(ratio * inside / max(around, 1.0))
 
-    rng, models = np.random.default_rng(seed), len(counts)
-    again = [contrast(rng.integers(models, size=models)) for _ in range(_RESAMPLES)]
-    value = contrast(np.arange(models))
-    low, high = np.quantile(again, [0.025, 0.975], method="nearest")
-    return Measurement(value, min(float(low), value), max(float(high), value), models)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(replicas, size=(_RESAMPLES, len(D), replicas))
+    value = contrast(np.broadcast_to(np.arange(replicas), (len(D), replicas)))
+    low, high = np.quantile([contrast(draw) for draw in draws], [0.025, 0.975], method="nearest")
+    return Measurement(value, min(float(low), value), max(float(high), value), replicas)
 
 
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
@@ -198,10 +197,12 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
         name: Measurement.mean([plateau_ratio(data.density, each, level) for each in curves])
         for name, level in (("plateau_at_one", 1.0), ("plateau_at_half", 0.5))
     }
-    D = data.D.values.reshape(-1, data.sizes["feature"]).astype(float)
-    found["cluster"] = {name: _cluster(D, value, seed) for name, value in FRACTIONS.items()}
+    D = data.D.transpose("density", "replica", "feature").values.astype(float)
+    found["cluster"] = {name: _cluster(D, value, seed) for name, value in CORNERS.items()}
     found["missing_dimensions"] = {
-        f"1/s from {low:g} to {min(high, 100):g}": Measurement.mean(off.values[there].ravel())
+        f"1/s from {low:g} to {min(high, 100):g}": Measurement.mean(
+            off.isel(density=there).mean("density")
+        )
         for low, high in _RANGES
         if (there := (1 / data.density.values >= low) & (1 / data.density.values < high)).any()
     }
@@ -223,7 +224,7 @@ def _draw_curve(ax: Axes, data: xr.Dataset) -> None:
 
 
 def _draw_dimensionalities(ax: Axes, data: xr.Dataset) -> None:
-    for name, fraction in FRACTIONS.items():
+    for name, fraction in CORNERS.items():
         ax.axhline(fraction, color="0.8", linewidth=1, zorder=0)
         ax.text(1.02, fraction + 0.008, name, fontsize=6.5)
     spread = np.linspace(-0.04, 0.04, data.sizes["feature"])
@@ -242,7 +243,7 @@ def _draw_shapes(ax: Axes, data: xr.Dataset) -> None:
     ax.set(ylabel="share of features", ylim=(0, 1))
     _inverse_axis(ax)
     ax.set_xlim(1, 100)
-    ax.legend(fontsize=6, loc="upper left", ncols=3)
+    ax.legend(fontsize=6, loc="upper center", ncols=3)
 
 
 _KINDS: Final = 6
@@ -260,8 +261,7 @@ def _draw_graphs(ax: Axes, W: Floats, s: float) -> None:
         _draw_graph(ax, graphs[0], x, y)
         ax.text(x, y - 1.35, f"{len(graphs)} × {name}", ha="center", va="top", fontsize=6)
     ax.set_title(f"1/$s$ = {1 / s:.3g}", fontsize=9)
-    columns, rows = min(len(ordered), 3), -(-len(ordered) // 3)
-    ax.set(aspect="equal", xlim=(-1.8, 3.2 * columns - 1.4), ylim=(1.4 - 3.6 * rows, 1.4))
+    ax.set(aspect="equal", xlim=(-1.8, 8.2), ylim=(-5.8, 1.4))  # of two rows of three
     ax.set_axis_off()
 
 
