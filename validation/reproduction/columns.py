@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from ...theory import interference
 from .models import REPRESENTED
 
-__all__ = ["SUPERPOSED", "constant_loss", "describe_columns", "misplaced"]
+__all__ = [
+    "SUPERPOSED", "constant_loss", "cosine_deviation", "describe_columns", "misplaced",
+    "unit_columns",
+]  # fmt: skip
 
 SUPERPOSED: Final = 0.25
 """Interference above which a represented feature counts as in superposition."""
@@ -42,6 +45,51 @@ def constant_loss(density: ArrayLike, importance: ArrayLike) -> Floats:
     return np.asarray((s / 3 - s**2 / 4) * np.sum(importance))
 
 
+def unit_columns(W: ArrayLike) -> Floats:
+    """Return the columns of W, shape (..., m, n), over their lengths; zeros stay zero.
+
+    Examples
+    --------
+    >>> unit_columns([[3.0, 0.0], [4.0, 0.0]])
+    array([[0.6, 0. ],
+           [0.8, 0. ]])
+    """
+    weights = np.asarray(W, dtype=np.float64)
+    lengths = np.linalg.norm(weights, axis=-2, keepdims=True)
+    return weights / np.where(lengths > 0, lengths, 1)
+
+
+def cosine_deviation(W: ArrayLike, wanted: ArrayLike) -> float:
+    """Return the largest difference of the cosines between columns from those of a regular shape.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, n)
+    wanted : array_like, shape (k - 1,)
+        Cosines of any corner of the shape with its k - 1 others.
+
+    Returns
+    -------
+    float
+        Of the represented columns; 1 if they are not k.
+
+    Examples
+    --------
+    Two antipodal pairs, and a short column that does not count.
+
+    >>> cosine_deviation([[1, -2, 0, 0, 0.1], [0, 0, 1, -1, 0.1]], [-1, 0, 0])
+    0.0
+    """
+    weights = np.asarray(W, dtype=np.float64)
+    units = unit_columns(weights[:, np.linalg.norm(weights, axis=0) > REPRESENTED])
+    count = units.shape[1]
+    target = np.sort(np.asarray(wanted, dtype=np.float64))
+    if count != len(target) + 1:
+        return 1.0
+    others = (units.T @ units)[~np.eye(count, dtype=bool)].reshape(count, count - 1)
+    return float(abs(np.sort(others, axis=1) - target).max())
+
+
 def describe_columns(models: xr.Dataset) -> xr.Dataset:
     """Return what is looked at in models, for every feature, in single precision to save space.
 
@@ -59,8 +107,7 @@ def describe_columns(models: xr.Dataset) -> xr.Dataset:
         there is none; `highest_overlap`, the greatest W_i·W_j over j ≠ i; and `b`.
     """
     W = models.W.transpose(..., "hidden", "feature").values
-    norm = np.linalg.norm(W, axis=-2)
-    units = W / np.where(norm > 0, norm, 1.0)[..., np.newaxis, :]
+    norm, units = np.linalg.norm(W, axis=-2), unit_columns(W)
     others = ~np.eye(norm.shape[-1], dtype=bool)
     partner = (norm > REPRESENTED)[..., np.newaxis, :] & others
     cosine = np.swapaxes(units, -1, -2) @ units

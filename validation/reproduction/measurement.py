@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -53,7 +53,7 @@ class Measurement:
             raise ValueError(f"seeds must be at least 0, got {self.seeds}")
 
     @classmethod
-    def exact(cls, value: float, seeds: int = 0) -> Measurement:
+    def exact(cls, value: SupportsFloat, seeds: int = 0) -> Measurement:
         """Return a number without sampling error."""
         return cls(float(value), float(value), float(value), seeds)
 

@@ -15,9 +15,12 @@ from ...features import FeatureDistribution
 from ...numerics import SampledLoss, TrainingResult, sampled_loss, two_layer_loss
 from .columns import constant_loss
 from .experiment import Run
+from .measurement import Measurement
 from .neurons import monosemantic_share
 
-__all__ = ["SmallOptimum", "least_loss", "monosemantic_loss", "train_two_layer"]
+__all__ = [
+    "SmallOptimum", "gain_of_best", "least_loss", "monosemantic_loss", "train_two_layer",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Objective = Callable[[Floats], tuple[float, Floats]]
@@ -113,6 +116,21 @@ def _sampled(
 
 def _chosen(values: Floats, best: NDArray[np.intp]) -> NDArray[np.float32]:
     return values[np.arange(len(best))[:, None], best].astype(np.float32)
+
+
+def gain_of_best(models: xr.Dataset, reference: xr.DataArray) -> Measurement:
+    """Return by what share the best model of one density is below a loss, with 2σ.
+
+    Parameters
+    ----------
+    models : xarray.Dataset
+        What `train_two_layer` returns, at one density.
+    reference : xarray.DataArray
+        The loss to be below.
+    """
+    best = models.isel(rank=0)
+    gain, error = 1 - float(best.loss / reference), 2 * float(best.standard_error / reference)
+    return Measurement(gain, gain - error, gain + error, models.sizes["replica"])
 
 
 def monosemantic_loss(n_hidden: int, *, density: ArrayLike, importance: ArrayLike) -> Floats:

@@ -11,6 +11,7 @@ from superposition.numerics import population_loss
 from superposition.theory.linear import weighted_pca_loss
 from superposition.validation.reproduction.columns import (
     constant_loss,
+    cosine_deviation,
     describe_columns,
     misplaced,
 )
@@ -65,3 +66,36 @@ def test_linear_models_can_do_no_better() -> None:
     importance = [sympy.Rational(1, 2**k) for k in range(4)]
     bound = weighted_pca_loss(4, 2, density=sympy.Rational(1, 5), importance=importance)
     assert float(constant_loss(0.2, [0.25, 0.125])) == pytest.approx(float(bound), rel=1e-12)
+
+
+OCTAHEDRON = np.hstack([np.eye(3), -np.eye(3)])
+CORNER = (0, 0, -1, 0, 0)
+
+
+def test_an_octahedron_is_one_in_any_order_position_and_length() -> None:
+    rng = np.random.default_rng(0)
+    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    W = turn @ OCTAHEDRON[:, rng.permutation(6)] * rng.uniform(0.8, 1.2, 6)
+    assert cosine_deviation(W, CORNER) == pytest.approx(0, abs=1e-12)
+
+
+def test_what_is_no_octahedron_deviates() -> None:
+    prism = np.vstack([np.tile(np.cos(2 * np.pi * np.arange(3) / 3), 2),
+                       np.tile(np.sin(2 * np.pi * np.arange(3) / 3), 2),
+                       np.repeat([1.0, -1.0], 3)])  # fmt: skip
+    bent = OCTAHEDRON + np.outer([0, 0.3, 0], [1, 0, 0, 0, 0, 0])
+    dropped = OCTAHEDRON * [1, 1, 1, 1, 1, 0.3]
+    assert cosine_deviation(prism, CORNER) > 0.2
+    assert cosine_deviation(bent, CORNER) == pytest.approx(0.3 / np.hypot(1, 0.3))
+    assert cosine_deviation(dropped, CORNER) == 1
+
+
+def test_a_column_more_or_less_is_another_shape() -> None:
+    """Oracle: a regular pentagon, whose neighbors are 72° apart, without or with one column."""
+    angles = 2 * np.pi * np.arange(5) / 5
+    pentagon = np.stack([np.cos(angles), np.sin(angles)])
+    wanted = np.cos(angles[1:])
+    assert cosine_deviation(pentagon, wanted) == pytest.approx(0, abs=1e-12)
+    assert cosine_deviation(pentagon[:, :4], wanted) == 1
+    assert cosine_deviation(np.hstack([pentagon, [[1.0], [0.0]]]), wanted) == 1
+    assert cosine_deviation(pentagon * [1, 1, 1, 1, 0.1], wanted[:3]) > 0.1

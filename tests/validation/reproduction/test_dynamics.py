@@ -10,7 +10,6 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from superposition.validation.reproduction.experiments.dynamics import (
-    deviation_from_octahedron,
     plateaus,
     rest,
     share_of_rest_on_levels,
@@ -116,24 +115,6 @@ def test_time_on_levels_is_a_share_of_the_time_of_rest() -> None:
 def test_a_curve_that_only_relaxes_has_no_rest() -> None:
     relaxing = 0.5 + 0.3 * np.exp(-TIME[:, None] / 3)
     assert np.isnan(share_of_rest_on_levels(TIME, relaxing))
-
-
-def test_an_octahedron_is_one_in_any_order_position_and_length() -> None:
-    rng = np.random.default_rng(0)
-    turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
-    W = turn @ OCTAHEDRON[:, rng.permutation(6)] * rng.uniform(0.8, 1.2, 6)
-    assert deviation_from_octahedron(W) == pytest.approx(0, abs=1e-12)
-
-
-def test_what_is_no_octahedron_deviates() -> None:
-    prism = np.vstack([np.tile(np.cos(2 * np.pi * np.arange(3) / 3), 2),
-                       np.tile(np.sin(2 * np.pi * np.arange(3) / 3), 2),
-                       np.repeat([1.0, -1.0], 3)])  # fmt: skip
-    dropped = OCTAHEDRON * [1, 1, 1, 1, 1, 0.3]
-    bent = OCTAHEDRON + np.outer([0, 0.3, 0], [1, 0, 0, 0, 0, 0])
-    found = deviation_from_octahedron(np.stack([prism, dropped, bent]))
-    assert (found > 0.2).all()
-    assert found[1] == 1
 
 
 def test_each_route_is_measured_by_its_own_runs() -> None:

@@ -41,6 +41,26 @@ def test_equal_counts_agree() -> None:
     assert found["test_agrees"]["s = 0.1"].seeds == 4
 
 
+def test_as_many_but_other_features_disagree() -> None:
+    first = measured(long=1, significant=1, wide=1)
+    assert first["test_agrees"]["s = 0.1"].value == 1
+    feature = np.arange(5)
+    data = xr.Dataset(
+        {
+            name: (("density", "replica", "feature"), np.where(feature == one, *values)[None, None])
+            for name, one, values in (
+                ("norm", 0, (1.0, 0.1)), ("adjusted_p", 1, (0.01, 0.2)),
+                ("dimensionality", 2, (0.4, 0.2)),
+            )
+        }
+        | {name: (("density", "feature"), np.ones((1, 5))) for name in ("superiority", "superiority_p")},
+        coords={"density": [0.1]},
+    )  # fmt: skip
+    found: Any = find_experiment("feature-definition").measure(data)
+    assert found["test_agrees"]["s = 0.1"].value == 0
+    assert found["dimension_agrees"]["s = 0.1"].value == 0
+
+
 @pytest.mark.parametrize(
     ("changed", "quantity"),
     [

@@ -21,6 +21,7 @@ from superposition.validation.reproduction.experiments import (
     nonuniform,
     uniform_geometry,
 )
+from superposition.validation.reproduction.experiments.pca_collapse import unevenness
 from superposition.validation.reproduction.measurement import Measurement
 from superposition.validation.reproduction.neurons import Motifs, find_motifs, monosemantic_share
 from superposition.validation.reproduction.onset import superposition
@@ -79,6 +80,27 @@ def test_five_features_are_counted_in_the_best_model_the_optimum_and_all() -> No
     assert [found["off_by_optimum"][name].value for name in names] == [1, 3, 4]
     assert [found["share_of_models"][name].value for name in names] == [0, 0.5, 0]
     assert {each.seeds for each in found["off_by_best"].values()} == {4}
+
+
+def test_five_features_have_the_shape_that_is_named_and_not_only_its_number() -> None:
+    shapes = [directions(10, 100), directions(0, 90, 180, 270), directions(0, 72, 144, 216, 288)]
+    padded = [np.hstack([W, np.zeros((2, 5 - W.shape[1]))]) for W in shapes]
+    right = five(2, 2).assign(optimum_W=(("density", "hidden", "feature"), np.stack(padded)))
+    found = measure("intro", right)["shape_of_optimum"].values()
+    assert [each.value for each in found] == pytest.approx([0, 0, 0], abs=1e-12)
+    wrong = np.stack(
+        [*padded[:1], np.hstack([directions(0, 60, 180, 240), [[0.0]] * 2]), padded[1]]
+    )
+    found = measure("intro", right.assign(optimum_W=(right.optimum_W.dims, wrong)))
+    assert [each.value for each in found["shape_of_optimum"].values()] == pytest.approx([0, 0.5, 1])
+    assert found["shape_of_best"]["s = 1"].seeds == 4
+
+
+def test_a_plane_is_kept_alike_in_all_directions() -> None:
+    """Oracle: WWᵀ of two orthogonal rows has their squared lengths as eigenvalues."""
+    turned = np.array([[0.6, -0.8], [0.8, 0.6]]) @ np.diag([1.0, 0.5]) @ np.eye(2, 6)
+    assert unevenness(turned) == pytest.approx(0.75)
+    assert unevenness(np.kron(np.eye(2, 3), [1.0, 1.0])) == pytest.approx(0)
 
 
 def test_vulnerability_follows_in_proportion_and_not_in_rank_alone() -> None:

@@ -18,9 +18,16 @@ from ..captions import listed, sentence
 from ..drawing import BLUE, GREEN, PURPLE, VERMILION
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
+from ..models import by_density
 from ..neuron_drawing import draw_stacks, feature_scale, neuron_order
 from ..neurons import Motifs, computed_features, find_motifs
-from ..two_layer_models import SmallOptimum, least_loss, monosemantic_loss, train_two_layer
+from ..two_layer_models import (
+    SmallOptimum,
+    gain_of_best,
+    least_loss,
+    monosemantic_loss,
+    train_two_layer,
+)
 
 __all__ = ["EXPERIMENTS"]
 
@@ -112,26 +119,24 @@ def _small_optima(settings: _Settings, run: Run) -> xr.Dataset:
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     densities = data.density.values
     dense, sparse = data.sel(density=densities.max()), data.sel(density=densities.min())
-    low = {f"s = {s:g}": data.sel(density=s) for s in densities if s <= _SPARSE}
+    low = data.sel(density=densities[densities <= _SPARSE])
     small = 1 - data.small_loss / data.small_monosemantic_loss
     seeds = data.sizes["replica"]
     pairs = data.sizes["hidden"] // 2
     motifs = find_motifs(sparse.small_W.values, sparse.small_V.values)
     return {
         "dense_monosemantic": Measurement.mean(dense.monosemantic),
-        "sparse_monosemantic": {s: Measurement.mean(part.monosemantic) for s, part in low.items()},
+        "sparse_monosemantic": by_density(low.monosemantic, Measurement.mean),
         "dense_misplaced": Measurement.exact(_misplaced(dense, pairs), seeds),
-        "sparse_computed": {
-            s: Measurement.mean(part.computed.sum("feature") / pairs) for s, part in low.items()
-        },
-        "dense_gain": _gain(dense, seeds),
-        "sparse_gain": {s: _gain(part, seeds) for s, part in low.items()},
-        "motifs": {
-            f"s = {s:g}": Measurement.exact(float(_motif(data, "inhibited", s)[0]), seeds)
-            for s in densities
-        },
-        "asymmetric": {f"s = {s:g}": _part(data, "asymmetric", "shared", s) for s in densities},
-        "inhibited": {f"s = {s:g}": _part(data, "inhibited", "asymmetric", s) for s in densities},
+        "sparse_computed": by_density(low.computed.sum("feature") / pairs, Measurement.mean),
+        "dense_gain": gain_of_best(dense, dense.monosemantic_loss),
+        "sparse_gain": by_density(low, lambda part: gain_of_best(part, part.monosemantic_loss)),
+        "motifs": by_density(
+            data.motif.sel(kind="inhibited").isel(rank=0),
+            lambda count: Measurement.exact(float(count), seeds),
+        ),
+        "asymmetric": by_density(data.motif, lambda found: _part(found, "asymmetric", "shared")),
+        "inhibited": by_density(data.motif, lambda found: _part(found, "inhibited", "asymmetric")),
         "optimum_gain": Measurement.exact(float(small.sel(density=densities.min()))),
         "optimum_dense_gain": Measurement.exact(float(small.sel(density=densities.max()))),
         "optimum_motifs": Measurement.exact(motifs.inhibited),
@@ -144,23 +149,10 @@ def _misplaced(data: xr.Dataset, pairs: int) -> float:
     return float((data.computed.isel(rank=0).values != wanted).sum())
 
 
-def _gain(data: xr.Dataset, seeds: int) -> Measurement:
-    """Return by what share the best model is below the best monosemantic one, with 2σ."""
-    best = data.isel(rank=0)
-    gain = 1 - float(best.loss / best.monosemantic_loss)
-    error = 2 * float(best.standard_error / best.monosemantic_loss)
-    return Measurement(gain, gain - error, gain + error, seeds)
-
-
-def _motif(data: xr.Dataset, kind: str, s: float) -> Floats:
-    return np.asarray(data.motif.sel(density=s, kind=kind), dtype=np.float64)
-
-
-def _part(data: xr.Dataset, part: str, whole: str, s: float) -> Measurement:
+def _part(found: xr.DataArray, part: str, whole: str) -> Measurement:
     """Return the mean over models of the share of pairs; models without any such pair say nothing."""
-    total = _motif(data, whole, s)
-    known = total > 0
-    return Measurement.mean(_motif(data, part, s)[known] / total[known])
+    total = found.sel(kind=whole)
+    return Measurement.mean(found.sel(kind=part) / total.where(total > 0))
 
 
 def _draw(data: xr.Dataset) -> Figure:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ....features import Anticorrelated, Correlated, FeatureDistribution
 from ..captions import listed, sentence
+from ..columns import unit_columns
 from ..drawing import BLUE, GREEN, VERMILION, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
@@ -48,12 +49,6 @@ def pairs_of(count: int) -> Sets:
     return [(2 * k, 2 * k + 1) for k in range(count)]
 
 
-def _units(W: ArrayLike) -> Floats:
-    weights = np.asarray(W, dtype=np.float64)
-    lengths = np.linalg.norm(weights, axis=-2, keepdims=True)
-    return weights / np.where(lengths > 0, lengths, 1)
-
-
 def partner_cosines(W: ArrayLike) -> Floats:
     """Return the cosines between the partners (0, 1), (2, 3), …; 0 where one has no column.
 
@@ -70,7 +65,7 @@ def partner_cosines(W: ArrayLike) -> Floats:
     >>> partner_cosines([[1.0, -2.0, 0.0, 1.0], [0.0, 0.0, 1.0, 0.0]])
     array([-1.,  0.])
     """
-    units = _units(W)
+    units = unit_columns(W)
     cosines: Floats = (units[..., 0::2] * units[..., 1::2]).sum(axis=-2)
     return cosines
 

@@ -18,7 +18,7 @@ from ..drawing import BLUE, VERMILION
 from ..experiment import Experiment, Run
 from ..gallery import ShownModel, draw_models
 from ..measurement import Measured, Measurement
-from ..models import best_replica, train_along_density
+from ..models import best_replica, by_density, train_along_density
 from ..onset import draw_counts, mean_of_models, superposition
 
 __all__ = ["EXPERIMENTS"]
@@ -93,10 +93,7 @@ def _linear(data: xr.Dataset) -> dict[str, Measured]:
         "linear_optimum_gap": _each(data.bound_gap, 0),
         "linear_misplaced": _each(best, replicas),
         "linear_excess": _each(excess, replicas),
-        "linear_share": {
-            f"s = {s:g}": Measurement.share_of(wrong.sel(density=s) == 0)
-            for s in data.density.values
-        },
+        "linear_share": by_density(wrong == 0, Measurement.share_of),
     }
 
 
@@ -118,10 +115,7 @@ def _best(data: xr.Dataset) -> xr.DataArray:
 
 
 def _each(values: xr.DataArray, seeds: int) -> dict[str, Measurement]:
-    return {
-        f"s = {s:g}": Measurement.exact(float(values.sel(density=s)), seeds)
-        for s in values.density.values
-    }
+    return by_density(values, lambda value: Measurement.exact(float(value), seeds))
 
 
 def _draw(data: xr.Dataset) -> Figure:

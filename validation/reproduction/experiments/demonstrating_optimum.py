@@ -16,12 +16,13 @@ from ..drawing import VERMILION
 from ..experiment import Experiment, Run
 from ..gallery import ShownModel, draw_models
 from ..measurement import Measured, Measurement
-from ..models import exact_optima
+from ..models import by_density, exact_optima
 from ..onset import draw_counts, exact_value, superposition
 
 __all__ = ["EXPERIMENTS"]
 
 _N, _M = 6, 2
+_SPARSE: Final = 0.3  # and below: where trained models are looked at as sparse
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,9 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     dense = {"density": [1.0]}
     return {
         **superposition(data, exact_value),
-        "relu_dense_misplaced": _each(wrong.sel(dense)),
-        "relu_dense_gain": _each(gain.sel(dense)),
-        "relu_gain": _each(gain.where(gain.density < 1, drop=True)),
-    }
-
-
-def _each(values: xr.DataArray) -> dict[str, Measurement]:
-    return {
-        f"s = {s:g}": Measurement.exact(float(values.sel(density=s))) for s in values.density.values
+        "relu_dense_misplaced": by_density(wrong.sel(dense), Measurement.exact),
+        "relu_dense_gain": by_density(gain.sel(dense), Measurement.exact),
+        "relu_gain": by_density(gain.where(gain.density <= _SPARSE, drop=True), Measurement.exact),
     }
 
 

@@ -19,11 +19,12 @@ from ....numerics.training.population import initial_weights
 from ....theory import feature_dimensionality
 from ...geometry.dimensionality import FRACTIONS
 from ..captions import sentence
+from ..columns import cosine_deviation
 from ..drawing import BLUE, VERMILION, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
 
-__all__ = ["EXPERIMENTS", "LEVELS", "deviation_from_octahedron", "plateaus", "rest", "stages"]
+__all__ = ["EXPERIMENTS", "LEVELS", "plateaus", "rest", "stages"]
 
 _N, _M = 6, 3
 _FEATURES: Final = Correlated([(0, 1, 2), (3, 4, 5)])
@@ -34,7 +35,8 @@ LEVELS: Final = (0.0, *sorted(float(fraction) for fraction in FRACTIONS))
 _LEVEL_TOLERANCE: Final = 0.03
 _SLOW: Final = 0.1
 _DROP: Final = 0.05
-_OCTAHEDRON: Final = 0.1
+_OCTAHEDRON: Final = (-1, 0, 0, 0, 0)  # cosines of a corner with the others
+_NEAR: Final = 0.1
 _SHOWN: Final = 2
 
 Floats = NDArray[np.float64]
@@ -181,31 +183,6 @@ def share_of_rest_on_levels(time: ArrayLike, values: ArrayLike) -> float:
     return float((weight * near).sum() / weight.sum()) if weight.sum() > 0 else np.nan
 
 
-def deviation_from_octahedron(W: ArrayLike) -> Floats:
-    """Return the largest difference of a cosine from those of an octahedron, for any order.
-
-    Every column has one cosine of -1 and four of 0 with the others. Dropped columns, which have
-    cosines of 0, differ by 1.
-
-    Parameters
-    ----------
-    W : array_like, shape (..., 3, 6)
-
-    Examples
-    --------
-    >>> float(deviation_from_octahedron(np.hstack([np.eye(3), -2 * np.eye(3)])))
-    0.0
-    """
-    weights = np.asarray(W, dtype=np.float64)
-    lengths = np.linalg.norm(weights, axis=-2, keepdims=True)
-    units = weights / np.where(lengths > 0.5, lengths, np.inf)
-    cosines = np.swapaxes(units, -1, -2) @ units
-    own = np.eye(_N, dtype=bool)
-    others = np.sort(cosines[..., ~own].reshape(*cosines.shape[:-2], _N, _N - 1), axis=-1)
-    wanted = np.array([-1.0, 0, 0, 0, 0])
-    return np.asarray(abs(others - wanted).max(axis=(-2, -1)))
-
-
 def _from_flow(settings: _Settings, run: Run, shrink: float) -> xr.Dataset:
     """Follow gradient flow from the protocol's start, made smaller."""
     W, b = initial_weights(settings.protocol, _N, _M, replicas=settings.replicas, seed=run.seed)
@@ -240,7 +217,7 @@ def _curves(time: Floats, W: Floats, loss: Floats) -> xr.Dataset:
             "plateaus": ("replica", [len(each) for each in runs]),
             "stages": ("replica", [len(stages(time, each)) for each in loss]),
             "levels": ("replica", [share_of_rest_on_levels(time, each) for each in D]),
-            "deviation": ("replica", deviation_from_octahedron(W[:, -1])),
+            "deviation": ("replica", [cosine_deviation(each, _OCTAHEDRON) for each in W[:, -1]]),
             "end_loss": ("replica", loss[:, -1]),
             "loss": (("shown", "time"), loss[:_SHOWN]),
             "D": (("shown", "time", "feature"), D[:_SHOWN]),
@@ -290,7 +267,7 @@ def _compute(settings: _Settings, run: Run) -> xr.Dataset:
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     found: dict[str, Measured] = {
         "deviation_of_optimum": Measurement.exact(
-            float(deviation_from_octahedron(data.optimum_W.values))
+            cosine_deviation(data.optimum_W.values, _OCTAHEDRON)
         )
     }
     by_route: dict[str, tuple[Measurement, ...]] = {
@@ -298,7 +275,7 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
             Measurement.share_of(data[f"plateaus_{route}"] > 0),
             Measurement.share_of(data[f"stages_{route}"] > 0),
             Measurement.mean(data[f"levels_{route}"].values),
-            Measurement.share_of(data[f"deviation_{route}"] <= _OCTAHEDRON),
+            Measurement.share_of(data[f"deviation_{route}"] <= _NEAR),
         )
         for route in _ROUTES
     }

@@ -17,7 +17,7 @@ from ..captions import listed, sentence
 from ..drawing import BLUE, GREEN, ORANGE, VERMILION, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
-from ..models import REPRESENTED, train_along_density
+from ..models import REPRESENTED, by_density, train_along_density
 
 __all__ = ["EXPERIMENTS"]
 
@@ -85,19 +85,19 @@ def _counts(data: xr.Dataset) -> dict[str, xr.DataArray]:
 
 
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
-    counts = _counts(data)
+    counts, is_long = _counts(data), data.norm > REPRESENTED
     median = counts["norm"].median("replica")
     agree = (counts["replicas"] == median).mean("density")
     return {
-        "test_agrees": _agreement(counts["test"], counts["norm"]),
-        "dimension_agrees": _agreement(counts["dimension"], counts["norm"]),
+        "test_agrees": _agreement(data.adjusted_p < _LEVEL, is_long),
+        "dimension_agrees": _agreement(data.dimensionality > _DIMENSION, is_long),
         "superiority_agrees": Measurement.exact(float(agree), data.sizes["replica"]),
     }
 
 
 def _agreement(first: xr.DataArray, second: xr.DataArray) -> dict[str, Measurement]:
-    same = first == second
-    return {f"s = {s:g}": Measurement.share_of(same.sel(density=s)) for s in same.density.values}
+    """Return in which share of the networks two definitions find the same features."""
+    return by_density((first == second).all("feature"), Measurement.share_of)
 
 
 def _draw(data: xr.Dataset) -> Figure:

@@ -29,7 +29,7 @@ from ..captions import listed, sentence
 from ..drawing import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
-from ..models import train_along_density
+from ..models import by_density, train_along_density
 
 __all__ = ["EXPERIMENTS"]
 
@@ -123,10 +123,7 @@ def _measure_linear(data: xr.Dataset) -> Mapping[str, Measured]:
     remainder = 1 - (data.benefit + data.interference) / data.trained_loss
     return {
         "unequal_terms": _exact(data.unequal_terms, "case"),
-        "trained_remainder": {
-            f"s = {s:g}": Measurement.mean(remainder.sel(density=s).dropna("replica").values)
-            for s in data.density.values
-        },
+        "trained_remainder": by_density(remainder, Measurement.mean),
     }
 
 

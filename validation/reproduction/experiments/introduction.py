@@ -11,6 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from ..captions import listed, sentence
+from ..columns import cosine_deviation
 from ..drawing import draw_columns, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
@@ -21,6 +22,13 @@ __all__ = ["EXPERIMENTS"]
 _N, _M = 5, 2
 _EXPECTED: Final = {1.0: 2, 0.2: 4, 0.1: 5}
 """Features that the source finds represented, by density."""
+
+_SHAPES: Final[Mapping[float, tuple[float, ...]]] = {
+    1.0: (0.0,),
+    0.2: (-1.0, 0.0, 0.0),
+    0.1: tuple(np.cos(2 * np.pi * np.arange(1, _N) / _N)),
+}
+"""Cosines of a column with the others: orthogonal, two antipodal pairs, pentagon."""
 
 
 @dataclass(frozen=True)
@@ -50,12 +58,22 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     trained, best = represented(data.W), represented(best_replica(data).W)
     optimum = represented(data.optimum_W)
     off_by_optimum, off_by_best, share_of_models = {}, {}, {}
+    shape_of_optimum: dict[str, Measurement] = {}
+    shape_of_best: dict[str, Measurement] = {}
     for s, expected in _EXPECTED.items():
         here, where = {"density": s}, f"s = {s:g}"
         off_by_optimum[where] = Measurement.exact(abs(int(optimum.sel(here)) - expected))
         off_by_best[where] = Measurement.exact(abs(int(best.sel(here)) - expected), replicas)
         share_of_models[where] = Measurement.share_of(trained.sel(here) == expected)
+        for found, W, seeds in (
+            (shape_of_optimum, data.optimum_W, 0),
+            (shape_of_best, best_replica(data).W, replicas),
+        ):
+            columns = W.sel(here).transpose("hidden", "feature").values
+            found[where] = Measurement.exact(cosine_deviation(columns, _SHAPES[s]), seeds)
     return {
+        "shape_of_optimum": shape_of_optimum,
+        "shape_of_best": shape_of_best,
         "off_by_optimum": off_by_optimum,
         "off_by_best": off_by_best,
         "share_of_models": share_of_models,

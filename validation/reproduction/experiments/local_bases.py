@@ -16,6 +16,7 @@ from scipy.optimize import minimize
 from ....features import Correlated
 from ....numerics import descend, population_loss
 from ..captions import listed, sentence
+from ..columns import unit_columns
 from ..drawing import BLUE, VERMILION, draw_gram, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
@@ -28,12 +29,6 @@ Sets = Sequence[tuple[int, ...]]
 
 _N, _M = 20, 10
 _PRECISE: Final = 1e-9
-
-
-def _units(W: ArrayLike) -> Floats:
-    weights = np.asarray(W, dtype=np.float64)
-    lengths = np.linalg.norm(weights, axis=-2, keepdims=True)
-    return weights / np.where(lengths > 0, lengths, 1)
 
 
 def within_and_across(W: ArrayLike) -> tuple[Floats, Floats]:
@@ -54,7 +49,7 @@ def within_and_across(W: ArrayLike) -> tuple[Floats, Floats]:
     """
     weights = np.asarray(W, dtype=np.float64)
     there = np.linalg.norm(weights, axis=0) > REPRESENTED
-    squares = (_units(weights).T @ _units(weights)) ** 2
+    squares = (unit_columns(weights).T @ unit_columns(weights)) ** 2
     first = np.arange(weights.shape[1]) < weights.shape[1] // 2
     both = np.outer(there, there) & ~np.eye(len(there), dtype=bool)
     inside = both & (first[:, None] == first)

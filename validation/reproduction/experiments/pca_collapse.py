@@ -21,7 +21,7 @@ from ..measurement import Measured, Measurement
 from ..models import best_replica
 from .correlated import PairSettings, draw_pairs, pairs_of, trained_and_optima
 
-__all__ = ["EXPERIMENTS", "collapsed_pairs", "share_of_sums"]
+__all__ = ["EXPERIMENTS", "collapsed_pairs", "share_of_sums", "unevenness"]
 
 _PAIRS: Final = 3
 _COLLAPSED: Final = 0.1
@@ -56,6 +56,19 @@ def share_of_sums(W: ArrayLike) -> Floats:
     weights = np.asarray(W, dtype=np.float64)
     sums = ((weights[..., 0::2] + weights[..., 1::2]) ** 2).sum(axis=(-2, -1)) / 2
     return np.asarray(sums / (weights**2).sum(axis=(-2, -1)))
+
+
+def unevenness(W: ArrayLike) -> float:
+    """Return by what share the least eigenvalue of WWᵀ is below the greatest: 0 in all directions.
+
+    Examples
+    --------
+    >>> unevenness([[1.0, 1.0, 0.0], [0.0, 0.0, 2.0]])
+    0.5
+    """
+    weights = np.asarray(W, dtype=np.float64)
+    eigenvalues = np.linalg.eigvalsh(weights @ weights.T)
+    return float(1 - eigenvalues[0] / eigenvalues[-1])
 
 
 @dataclass(frozen=True)
@@ -150,6 +163,10 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
     sparsest = collapsed_pairs(data.optimum_W.isel(density=0).values)
     return {
         "share_of_sums": share,
+        "unevenness": {
+            f"s = {s:g}": Measurement.exact(unevenness(data.optimum_W.sel(density=s)))
+            for s in dense
+        },
         "collapsed_at_sparse_end": Measurement.exact(int(sparsest)),
         "largest_step": Measurement.exact(int(abs(np.diff(data.states.values)).max(initial=0))),
         "intermediate_states_of_best": Measurement.exact(

@@ -19,8 +19,9 @@ from ..columns import constant_loss
 from ..drawing import BLUE, VERMILION
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
+from ..models import by_density
 from ..neuron_drawing import draw_stacks, feature_scale, neuron_order
-from ..two_layer_models import train_two_layer
+from ..two_layer_models import gain_of_best, train_two_layer
 
 __all__ = ["EXPERIMENTS"]
 
@@ -105,12 +106,11 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
         "dense_monosemantic": Measurement.mean(relu.monosemantic.sel(density=dense)),
         "sparse_monosemantic": Measurement.mean(relu.monosemantic.sel(density=sparse)),
         "greatest_rise": Measurement.exact(_greatest_rise(relu.monosemantic), data.sizes["rank"]),
-        "dense_gain": _gain(relu.sel(density=dense), seeds),
-        "sparse_gain": _gain(relu.sel(density=sparse), seeds),
-        "rotation_cost": {
-            f"s = {s:g}": Measurement.exact(float(relu.rotated.sel(density=s).min()), seeds)
-            for s in data.density.values
-        },
+        "dense_gain": gain_of_best(relu.sel(density=dense), relu.top_loss.sel(density=dense)),
+        "sparse_gain": gain_of_best(relu.sel(density=sparse), relu.top_loss.sel(density=sparse)),
+        "rotation_cost": by_density(
+            relu.rotated, lambda change: Measurement.exact(float(change.min()), seeds)
+        ),
         "rotated_identity": Measurement.exact(float(data.rotated_identity.min())),
         "tied_rotation_change": Measurement.exact(float(abs(tied.rotated).max()), seeds),
         "tied_dense_monosemantic": Measurement.mean(tied.monosemantic.sel(density=dense)),
@@ -120,14 +120,6 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
 def _greatest_rise(share: xr.DataArray) -> float:
     mean = share.mean("rank").sortby("density", ascending=False)
     return float(mean.diff("density").max())
-
-
-def _gain(data: xr.Dataset, seeds: int) -> Measurement:
-    """Return by what share the best model is below keeping the first features, with 2σ."""
-    best = data.isel(rank=0)
-    gain = 1 - float(best.loss / best.top_loss)
-    error = 2 * float(best.standard_error / best.top_loss)
-    return Measurement(gain, gain - error, gain + error, seeds)
 
 
 def _draw(data: xr.Dataset) -> Figure:

@@ -148,10 +148,12 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
 def _ratio(part: Floats, whole: Floats) -> Measurement:
     """Return the mean of `part` over that of `whole`, with an interval from resampled models."""
     rng = np.random.default_rng(0)
+    if not whole.any():
+        return Measurement.unknown()
     drawn = rng.integers(len(part), size=(_RESAMPLES, len(part)))
     values = part[drawn].mean(axis=1) / whole[drawn].mean(axis=1)
     value = float(part.mean() / whole.mean())
-    low, high = np.quantile(values, [0.025, 0.975])
+    low, high = np.nanquantile(values, [0.025, 0.975])
     return Measurement(value, min(float(low), value), max(float(high), value), len(part))
 
 

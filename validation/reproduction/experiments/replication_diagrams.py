@@ -184,7 +184,9 @@ def _share(data: xr.Dataset, where: xr.DataArray | None, value: xr.DataArray) ->
     """Return the share of points with a property, as it is: points are not sampled."""
     chosen = value if where is None else value.where(where)
     share = float(chosen.mean(skipna=True))
-    return Measurement.exact(share if np.isfinite(share) else 0.0, int(data.attrs["replicas"]))
+    if not np.isfinite(share):
+        return Measurement.unknown()
+    return Measurement.exact(share, int(data.attrs["replicas"]))
 
 
 def _measure_relu(data: xr.Dataset) -> Mapping[str, Measured]:

@@ -26,6 +26,7 @@ from ..measurement import Measured, Measurement
 from ..models import (
     REPRESENTED,
     best_replica,
+    by_density,
     exact_optima,
     represented,
     train_along_density,
@@ -209,15 +210,12 @@ def _measure_two(data: xr.Dataset) -> Mapping[str, Measured]:
         for s in data.density.values:
             here, name = {"mask": mask, "density": s}, f"s = {s:g}, mask by {mask}"
             wrong = abs(best.sel(here) - expected.sel(density=s))
-            right = int((counts.sel(here) == expected.sel(density=s)).sum())
             by_best[name] = Measurement.exact(float(wrong), replicas)
-            share[name] = Measurement.share(right, replicas)
+            share[name] = Measurement.share_of(counts.sel(here) == expected.sel(density=s))
     return {
         "off_by_best": by_best,
         "share_of_models": share,
-        "off_by_optimum": {
-            f"s = {s:g}": Measurement.exact(float(off.sel(density=s))) for s in data.density.values
-        },
+        "off_by_optimum": by_density(off, Measurement.exact),
     }
 
 
