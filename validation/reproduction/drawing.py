@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import numpy as np
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -14,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from ...theory import interference
 
 __all__ = [
-    "BLUE", "GREEN", "ORANGE", "PURPLE", "SKY", "VERMILION", "draw_bias", "draw_columns",
-    "draw_gram", "draw_norms", "interference_scale", "panels", "turned",
+    "BLUE", "DENSITY_AXIS", "GREEN", "ORANGE", "PURPLE", "SKY", "VERMILION", "draw_best_and_all",
+    "draw_bias", "draw_columns", "draw_gram", "draw_mean_and_range", "draw_norms",
+    "interference_scale", "panels", "turned",
 ]  # fmt: skip
 
 # Okabe & Ito (2008), readable with any form of color blindness.
@@ -25,6 +29,11 @@ GREEN: Final = "#009E73"
 VERMILION: Final = "#D55E00"
 PURPLE: Final = "#CC79A7"
 SKY: Final = "#56B4E9"
+
+DENSITY_AXIS: Final[Mapping[str, Any]] = MappingProxyType(
+    {"xscale": "log", "xlabel": "density $s = P(x_i \\neq 0)$"}
+)
+"""How an axis over density is set."""
 
 _DIVERGING: Final = "PuOr"
 _SEQUENTIAL: Final = "cividis"
@@ -39,6 +48,31 @@ def panels(
     figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     return figure, axes
+
+
+def draw_best_and_all(
+    ax: Axes, best: xr.DataArray, every: xr.DataArray, color: str, label: str
+) -> None:
+    """Draw one value of every density as a line, and those of all models as pale dots.
+
+    Parameters
+    ----------
+    ax : Axes
+    best : xarray.DataArray, of dimension density
+    every : xarray.DataArray, of dimensions density and another one
+    color, label : str
+        Of the line.
+    """
+    ax.plot(best.density, best, "-o", color=color, markersize=4, label=label)
+    dots = every.transpose("density", ...).values
+    ax.plot(every.density, dots, ".", color=color, alpha=0.4, markersize=4)
+
+
+def draw_mean_and_range(ax: Axes, values: xr.DataArray, color: str, label: str) -> None:
+    """Draw the means of models of dimension rank over density as a line, on a band of their range."""
+    ax.fill_between(values.density, values.min("rank"), values.max("rank"), color=color, alpha=0.2,
+                    linewidth=0)  # fmt: skip
+    ax.plot(values.density, values.mean("rank"), "-o", color=color, markersize=4, label=label)
 
 
 def turned(W: ArrayLike) -> Floats:

@@ -10,7 +10,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from .columns import SUPERPOSED
-from .drawing import BLUE, GREEN, VERMILION
+from .drawing import BLUE, DENSITY_AXIS, GREEN, VERMILION
 from .measurement import Measured, Measurement
 from .models import REPRESENTED
 
@@ -137,5 +137,5 @@ def draw_counts(ax: Axes, data: xr.Dataset) -> None:
         mean = values.sum("feature").mean("replica")
         ax.plot(mean.density, mean, style, color=color, label=name, markersize=4)
     ax.axhline(data.sizes["hidden"], color="0.3", linestyle="--", linewidth=1, label="dimensions")
-    ax.set(xscale="log", xlabel="density $s = P(x_i \\neq 0)$", ylabel="number of features")
+    ax.set(**DENSITY_AXIS, ylabel="number of features")
     ax.legend(fontsize=8)

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from ....features import Independent
 from ....values import ValueDistribution
 from ..captions import listed, sentence
-from ..drawing import BLUE, GREEN, PURPLE, VERMILION
+from ..drawing import (
+    BLUE,
+    DENSITY_AXIS,
+    GREEN,
+    PURPLE,
+    VERMILION,
+    draw_best_and_all,
+    draw_mean_and_range,
+)
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
 from ..models import by_density
@@ -192,13 +200,11 @@ def _draw_models(figure: SubFigure, data: xr.Dataset) -> None:
 
 def _draw_losses(ax: Axes, data: xr.Dataset) -> None:
     loss = data.loss / data.monosemantic_loss
-    ax.plot(loss.density, loss.isel(rank=0), "-o", color=VERMILION, markersize=4, label="trained")
-    ax.plot(loss.density, loss.values, ".", color=VERMILION, alpha=0.4, markersize=4)
+    draw_best_and_all(ax, loss.isel(rank=0), loss, VERMILION, "trained")
     small = data.small_loss / data.small_monosemantic_loss
     ax.plot(small.density, small, "-s", color=BLUE, markersize=4, label="optimum, 2 in 3 neurons")
     ax.axhline(1, color="0.3", linestyle="--", linewidth=1, label="best monosemantic")
-    ax.set(xscale="log", ylim=(0, None), xlabel="density $s = P(x_i \\neq 0)$",
-           ylabel="relative loss")  # fmt: skip
+    ax.set(**DENSITY_AXIS, yscale="log", ylabel="relative loss")
     ax.legend(fontsize=8)
 
 
@@ -209,13 +215,9 @@ def _draw_shares(ax: Axes, data: xr.Dataset) -> None:
         (data.monosemantic, "monosemantic neurons", BLUE),
         (computed, "features computed / pairs of neurons", GREEN),
     ):
-        ax.fill_between(values.density, values.min("rank"), values.max("rank"), color=color,
-                        alpha=0.2, linewidth=0)  # fmt: skip
-        ax.plot(values.density, values.mean("rank"), "-o", color=color, markersize=4, label=name)
+        draw_mean_and_range(ax, values, color, name)
     highest = 1.3 * max(1.0, float(computed.max()))
-    ax.set(
-        xscale="log", ylim=(-0.03, highest), xlabel="density $s = P(x_i \\neq 0)$", ylabel="share"
-    )
+    ax.set(**DENSITY_AXIS, ylim=(-0.03, highest), ylabel="share")
     ax.legend(fontsize=8)
 
 
@@ -225,7 +227,7 @@ def _draw_motifs(ax: Axes, data: xr.Dataset) -> None:
     for kind, name, (style, color, size) in zip(Motifs._fields, names, styles, strict=True):
         count = data.motif.sel(kind=kind).mean("rank")
         ax.plot(count.density, count, style, color=color, markersize=size, label=name)
-    ax.set(xscale="log", xlabel="density $s = P(x_i \\neq 0)$", ylabel="pairs of features")
+    ax.set(**DENSITY_AXIS, ylabel="pairs of features")
     ax.legend(fontsize=8)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -260,29 +260,30 @@ _TINY: Final = PairSettings(
     density=(0.1,), protocol="elhage2022,steps=50,batch_size=64", replicas=2, starts=2
 )
 
+
+def _experiment(
+    name: str,
+    compute: Callable[[PairSettings, Run], xr.Dataset],
+    measure: Callable[[xr.Dataset], Mapping[str, Measured]],
+    caption: Callable[[xr.Dataset], str],
+) -> Experiment[PairSettings]:
+    return Experiment(
+        name=name,
+        title=f"{name.capitalize()} pairs of features in two dimensions",
+        source=f"Elhage et al. 2022, {name} features",
+        tiny=_TINY,
+        quick=PairSettings(replicas=30, starts=32),
+        full=PairSettings(),
+        compute=compute,
+        measure=measure,
+        draw=_draw,
+        caption=caption,
+    )
+
+
 EXPERIMENTS: Final = (
-    Experiment(
-        name="correlated",
-        title="Correlated pairs of features in two dimensions",
-        source="Elhage et al. 2022, correlated features",
-        tiny=_TINY,
-        quick=PairSettings(replicas=30, starts=32),
-        full=PairSettings(),
-        compute=_compute_correlated,
-        measure=_measure_correlated,
-        draw=_draw,
-        caption=_caption_correlated,
-    ),
-    Experiment(
-        name="anticorrelated",
-        title="Anticorrelated pairs of features in two dimensions",
-        source="Elhage et al. 2022, anticorrelated features",
-        tiny=_TINY,
-        quick=PairSettings(replicas=30, starts=32),
-        full=PairSettings(),
-        compute=_compute_anticorrelated,
-        measure=_measure_anticorrelated,
-        draw=_draw,
-        caption=_caption_anticorrelated,
+    _experiment("correlated", _compute_correlated, _measure_correlated, _caption_correlated),
+    _experiment(
+        "anticorrelated", _compute_anticorrelated, _measure_anticorrelated, _caption_anticorrelated
     ),
 )

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ....numerics import population_loss
 from ..captions import listed, sentence
 from ..columns import constant_loss, describe_columns, misplaced
-from ..drawing import BLUE, VERMILION
+from ..drawing import BLUE, DENSITY_AXIS, VERMILION, draw_best_and_all
 from ..experiment import Experiment, Run
 from ..gallery import ShownModel, draw_models
 from ..measurement import Measured, Measurement
@@ -143,11 +143,9 @@ def _shown(data: xr.Dataset) -> list[ShownModel]:
 def _draw_losses(ax: Axes, data: xr.Dataset) -> None:
     for activation, name, color in (("linear", "linear", BLUE), ("relu", "ReLU", VERMILION)):
         loss = data.trained_loss.sel(activation=activation) / data.top_loss
-        ax.plot(loss.density, loss.min("replica"), color=color, label=f"{name}, best model")
-        ax.plot(loss.density, loss.values, ".", color=color, alpha=0.4, markersize=4)
+        draw_best_and_all(ax, loss.min("replica"), loss, color, f"{name}, best model")
     ax.axhline(1, color="0.3", linestyle="--", linewidth=1, label="most important features only")
-    ax.set(xscale="log", ylim=(0, 1.15), xlabel="density $s = P(x_i \\neq 0)$",
-           ylabel="relative exact loss")  # fmt: skip
+    ax.set(**DENSITY_AXIS, ylim=(0, 1.15), ylabel="relative exact loss")
     ax.legend(fontsize=8)
 
 

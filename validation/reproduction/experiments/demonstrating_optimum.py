@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ..captions import listed
 from ..columns import constant_loss, describe_columns, misplaced
-from ..drawing import VERMILION
+from ..drawing import DENSITY_AXIS, VERMILION
 from ..experiment import Experiment, Run
 from ..gallery import ShownModel, draw_models
 from ..measurement import Measured, Measurement
@@ -73,8 +73,7 @@ def _draw(data: xr.Dataset) -> Figure:
     left, right = lower.subplots(1, 2)
     left.plot(data.density, one.optimum_loss / data.top_loss, "-o", color=VERMILION, markersize=4)
     left.axhline(1, color="0.3", linestyle="--", linewidth=1)
-    left.set(xscale="log", ylim=(0, 1.15), xlabel="density $s = P(x_i \\neq 0)$",
-             ylabel="relative exact loss")  # fmt: skip
+    left.set(**DENSITY_AXIS, ylim=(0, 1.15), ylabel="relative exact loss")
     draw_counts(right, data)
     return figure
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ....theory import feature_dimensionality
 from ...statistics.feature_test import feature_test, superiority_test
 from ..captions import listed, sentence
-from ..drawing import BLUE, GREEN, ORANGE, VERMILION, panels
+from ..drawing import BLUE, DENSITY_AXIS, GREEN, ORANGE, VERMILION, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
 from ..models import REPRESENTED, by_density, train_along_density
@@ -105,7 +105,7 @@ def _draw(data: xr.Dataset) -> Figure:
     _draw_counts(axes[0, 0], data)
     _draw_accuracy(axes[0, 1], data)
     for ax in axes[0]:
-        ax.set(xscale="log", xlabel="density $s = P(x_i \\neq 0)$")
+        ax.set(**DENSITY_AXIS)
         ax.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     return figure
 

@@ -26,7 +26,7 @@ from ....theory import (
 )
 from ....values import ValueDistribution
 from ..captions import listed, sentence
-from ..drawing import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, panels
+from ..drawing import BLUE, DENSITY_AXIS, GREEN, ORANGE, PURPLE, SKY, VERMILION, panels
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
 from ..models import by_density, train_along_density
@@ -148,8 +148,7 @@ def _draw_linear(data: xr.Dataset) -> Figure:
         ):
             share = (part / total).mean("replica")
             ax.plot(share.density, share, "-o", color=color, label=label, markersize=4)
-        ax.set(xscale="log", yscale="log", ylim=(1e-8, 3), title=title,
-               xlabel="density $s = P(x_i \\neq 0)$")  # fmt: skip
+        ax.set(**DENSITY_AXIS, yscale="log", ylim=(1e-8, 3), title=title)
     exact = (data.trained_loss / (base + data.offset)).mean("replica")
     axes[0, 0].plot(exact.density, exact, "x", color="black", label="exact loss of the model")
     axes[0, 0].set_ylabel("share of the loss")
@@ -247,8 +246,7 @@ def _draw_expansion(data: xr.Dataset) -> Figure:
         share = here / here.sum("count")
         for k, color in zip(share["count"].values, colors, strict=False):
             ax.plot(share.density, share.sel(count=k), color=color, label=f"$k$ = {k}")
-        ax.set(xscale="log", ylim=(-0.03, 1.03), title=name,
-               xlabel="density $s = P(x_i \\neq 0)$")  # fmt: skip
+        ax.set(**DENSITY_AXIS, ylim=(-0.03, 1.03), title=name)
         ax.legend(fontsize=7, title="features on", title_fontsize=7)
     axes[0, 0].set_ylabel(r"share $s^k (1 - s)^{n - k} L_k$ of the loss")
     return figure

@@ -16,7 +16,13 @@ from scipy.stats import special_ortho_group
 from ....numerics import population_loss, sampled_loss, two_layer_loss
 from ..captions import listed, sentence
 from ..columns import constant_loss
-from ..drawing import BLUE, VERMILION
+from ..drawing import (
+    BLUE,
+    DENSITY_AXIS,
+    VERMILION,
+    draw_best_and_all,
+    draw_mean_and_range,
+)
 from ..experiment import Experiment, Run
 from ..measurement import Measured, Measurement
 from ..models import by_density
@@ -150,24 +156,18 @@ def _draw_models(figure: SubFigure, data: xr.Dataset) -> None:
 def _draw_losses(ax: Axes, data: xr.Dataset) -> None:
     for name in _ARCHITECTURES:
         loss = data.sel(architecture=name).loss / data.top_loss
-        ax.plot(loss.density, loss.isel(rank=0), "-o", color=_COLORS[name], markersize=4,
-                label=f"{_NAMES[name]}, best model")  # fmt: skip
-        ax.plot(loss.density, loss.values, ".", color=_COLORS[name], alpha=0.4, markersize=4)
+        label = f"{_NAMES[name]}, best model"
+        draw_best_and_all(ax, loss.isel(rank=0), loss, _COLORS[name], label)
     ax.axhline(1, color="0.3", linestyle="--", linewidth=1, label="a neuron for each first feature")
-    ax.set(xscale="log", yscale="log", ylim=(None, 1.5), xlabel="density $s = P(x_i \\neq 0)$",
-           ylabel="relative sampled loss")  # fmt: skip
+    ax.set(**DENSITY_AXIS, yscale="log", ylim=(None, 1.5), ylabel="relative sampled loss")
     ax.legend(fontsize=8, loc="lower right")
 
 
 def _draw_shares(ax: Axes, data: xr.Dataset) -> None:
     for name in _ARCHITECTURES:
         share = data.sel(architecture=name).monosemantic
-        ax.fill_between(share.density, share.min("rank"), share.max("rank"), color=_COLORS[name],
-                        alpha=0.2, linewidth=0)  # fmt: skip
-        ax.plot(share.density, share.mean("rank"), "-o", color=_COLORS[name], markersize=4,
-                label=_NAMES[name])  # fmt: skip
-    ax.set(xscale="log", ylim=(-0.03, 1.03), xlabel="density $s = P(x_i \\neq 0)$",
-           ylabel="share of monosemantic neurons")  # fmt: skip
+        draw_mean_and_range(ax, share, _COLORS[name], _NAMES[name])
+    ax.set(**DENSITY_AXIS, ylim=(-0.03, 1.03), ylabel="share of monosemantic neurons")
     ax.legend(fontsize=8)
 
 
@@ -176,8 +176,7 @@ def _draw_rotations(ax: Axes, data: xr.Dataset) -> None:
         change = 1 + data.sel(architecture=name).rotated
         ax.plot(change.density, change.values, ".", color=_COLORS[name], alpha=0.4, markersize=4)
         ax.plot([], [], "o", color=_COLORS[name], markersize=4, label=_NAMES[name])
-    ax.set(xscale="log", yscale="log", xlabel="density $s = P(x_i \\neq 0)$",
-           ylabel="loss after random rotation / before")  # fmt: skip
+    ax.set(**DENSITY_AXIS, yscale="log", ylabel="loss after random rotation / before")
     ax.legend(fontsize=8)
 
 
