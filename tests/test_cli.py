@@ -202,7 +202,17 @@ def test_minimize(capsys: pytest.CaptureFixture[str]) -> None:
     lowest = json.loads(out)["minima"][0]
     assert lowest["loss"] == pytest.approx(0.1 * (0.5 / 3 - 0.25 / 4), rel=1e-12)
     assert lowest["b"][1] == pytest.approx(0.25, abs=1e-8)
-    assert "the lowest first" in run(capsys, *arguments)[1]
+    assert lowest["geometry"] == "dedicated, 1 dropped"
+    printed = run(capsys, *arguments)[1]
+    assert "the lowest first" in printed
+    assert "  dedicated, 1 dropped\n" in printed
+
+
+def test_minimize_names_the_geometry(capsys: pytest.CaptureFixture[str]) -> None:
+    """Five equal sparse features in the plane form a pentagon (Elhage et al. 2022)."""
+    arguments = ["--features", "5", "--hidden", "2", "--density", "0.05", "--importance"]
+    code, out, _ = run(capsys, "minimize", *arguments, "1,1,1,1,1", "--starts", "16", "--json")
+    assert (code, json.loads(out)["minima"][0]["geometry"]) == (0, "pentagon")
 
 
 def test_train(capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,6 +222,8 @@ def test_train(capsys: pytest.CaptureFixture[str]) -> None:
     result = json.loads(out)
     assert len(result["models"]) == 2
     assert all(model["loss"] >= result["optimum_loss"] for model in result["models"])
+    assert {model["geometry"] for model in result["models"]} == {"dedicated, 1 dropped"}
+    assert "dedicated, 1 dropped  W = " in run(capsys, *arguments)[1]
 
 
 def test_train_computes_absolute_values(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,12 @@ def minimize(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Find the exact optimum and the other local minima of the population loss."""
+    """Find the exact optimum and the other local minima of the population loss.
+
+    With every minimum comes the name of what its features form: digons, polygons, other polytopes.
+    """
+    from ..validation.geometry.identify import identify_geometry
+
     found = _optimum(
         n_features,
         n_hidden,
@@ -73,6 +78,7 @@ def minimize(
             "loss": minimum.loss,
             "share_of_starts": minimum.count / found.starts,
             "gradient_norm": minimum.gradient_norm,
+            "geometry": identify_geometry(minimum.W).name,
             "W": minimum.W.tolist(),
             "b": minimum.b.tolist(),
         }
@@ -83,9 +89,10 @@ def minimize(
         click.echo(strict_json({"minima": minima, "unconverged": found.unconverged}))
         return
     click.echo(f"{len(minima)} distinct minima from {found.starts} starts, the lowest first")
-    for minimum in found.minima:
+    for minimum, fields in zip(found.minima, minima, strict=True):
         share = minimum.count / found.starts
         click.echo(f"loss {minimum.loss:.12g}  reached by {share:.1%} of the starts")
+        click.echo(f"  {fields['geometry']}")
         click.echo(f"  W = {rows(minimum.W)}")
         click.echo(f"  b = {rows(minimum.b)}")
         if certify:
@@ -163,13 +170,15 @@ def train(
 def _report_tied(result: TrainingResult, model: dict[str, Any], as_json: bool) -> None:
     """Print models of the package with their exact losses, beside the exact optimum."""
     from ..numerics import population_loss
+    from ..validation.geometry.identify import identify_geometry
 
     n_hidden, n_features = result.W.shape[-2:]
     optimum = _optimum(n_features, n_hidden, **model).loss
     models = []
     for W, b, diverged in zip(result.W, result.b, result.diverged, strict=True):
         loss = None if diverged else float(population_loss(W, b, **model))
-        models.append({"loss": loss, "W": W.tolist(), "b": b.tolist()})
+        geometry = None if diverged else identify_geometry(W).name
+        models.append({"loss": loss, "geometry": geometry, "W": W.tolist(), "b": b.tolist()})
     if as_json:
         click.echo(strict_json({"optimum_loss": optimum, "models": models}))
         return
@@ -180,6 +189,8 @@ def _report_tied(result: TrainingResult, model: dict[str, Any], as_json: bool) -
         judged = "diverged" if loss is None else f"loss {loss:.9g}"
         if loss is not None and optimum > 0:
             judged += f" ({loss / optimum - 1:+.2%})"
+        if loss is not None:
+            judged += f"  {trained['geometry']}"
         click.echo(f"{judged}  W = {rows(W)}  b = {rows(b)}")
 
 
