@@ -127,7 +127,7 @@ def test_each_route_is_measured_by_its_own_runs() -> None:
     found: dict[str, Any] = dict(
         find_experiment("dynamics").measure(xr.Dataset(variables, attrs={"seed": 0}))
     )
-    names = "start of the protocol", "a fiftieth of it"
+    names = "start of the protocol", "a thousandth of it"
     for quantity in ("share_with_plateau", "share_octahedron"):
         assert [found[f"{quantity}_flow"][name].value for name in names] == [1, 0.5]
         assert found[f"{quantity}_trained"].value == 0

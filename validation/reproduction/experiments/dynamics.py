@@ -237,7 +237,7 @@ _ROUTES: Final = {
     "small": "gradient flow, small start",
     "trained": "AdamW",
 }
-_SMALL: Final = 50.0
+_SMALL: Final = 1000.0
 _QUANTITIES: Final = (
     "share_with_plateau", "share_with_stage", "share_of_rest_on_levels", "share_octahedron",
 )  # fmt: skip
@@ -283,7 +283,7 @@ def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
         found[f"{name}_trained"] = by_route["trained"][k]
         found[f"{name}_flow"] = {
             "start of the protocol": by_route["flow"][k],
-            "a fiftieth of it": by_route["small"][k],
+            "a thousandth of it": by_route["small"][k],
         }
     return found
 
@@ -334,7 +334,7 @@ def _caption(data: xr.Dataset) -> str:
         f"Exact loss (top; plateaus in red, optimum dotted) and dimensionality of the features "
         f"(bottom, a color for each set) of two sets of three correlated features in m = {_M} "
         f"dimensions, density s = P(x_i ≠ 0) = {data.attrs['density']:g}, under gradient flow from "
-        "the protocol's start and from a fiftieth of it, and in training. Gray: 0, 3/8, 2/5, 1/2, "
+        "the protocol's start and from a thousandth of it, and in training. Gray: 0, 3/8, 2/5, 1/2, "
         "2/3, 3/4, 1.",
     )
 
