@@ -50,6 +50,8 @@ class _Settings:
     replicas: int = 100
     records: int = 200
     until: float = 1e4
+    shrink: float = 1000.0
+    """By what the weights of the protocol's start are divided for a small one."""
     starts: int = 64
 
 
@@ -237,7 +239,6 @@ _ROUTES: Final = {
     "small": "gradient flow, small start",
     "trained": "AdamW",
 }
-_SMALL: Final = 1000.0
 _QUANTITIES: Final = (
     "share_with_plateau", "share_with_stage", "share_of_rest_on_levels", "share_octahedron",
 )  # fmt: skip
@@ -246,7 +247,7 @@ _QUANTITIES: Final = (
 def _compute(settings: _Settings, run: Run) -> xr.Dataset:
     parts = {
         "flow": _from_flow(settings, run, 1.0),
-        "small": _from_flow(settings, run, _SMALL),
+        "small": _from_flow(settings, run, settings.shrink),
         "trained": _from_training(settings, run),
     }
     named = [
