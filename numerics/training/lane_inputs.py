@@ -23,7 +23,6 @@ from ..sampling.random_words import GOLDEN
 from .lane_products import BLOCK
 from .lanes import (
     LANES,
-    add,
     is_above,
     magnitudes,
     multiply_add,
@@ -161,10 +160,7 @@ def fill_block(
         if tables.is_plain:
             _hash_row(key, i, first // 2, words)
             scale = splat(tables.scale[model, i])
-            if tables.is_symmetric:
-                is_on = _fill_signed(halves, scale, block, place)
-            else:
-                is_on = _fill_plain(halves, scale, block, place)
+            is_on = _fill_plain(halves, scale, tables.is_symmetric, block, place)
         else:
             is_on = _fill_gated(tables, model, i, uniform, block, place)
         for l in range(count, BLOCK):
@@ -175,24 +171,14 @@ def fill_block(
 
 
 @compiled_on_borrowed
-def _fill_plain(halves: Any, scale: Any, block: Any, place: int) -> bool:
+def _fill_plain(halves: Any, scale: Any, is_symmetric: bool, block: Any, place: int) -> bool:
     """Write the values of a feature, and say whether it is on in an example."""
-    zero = splat(block.dtype.type(0))
-    sums = zero
-    for l in range(0, BLOCK, LANES):
-        values = magnitudes(halves, l, scale)
-        sums = add(sums, values)
-        store(block, place + l, values)
-    return bool(is_above(sums, zero) > 0)
-
-
-@compiled_on_borrowed
-def _fill_signed(halves: Any, scale: Any, block: Any, place: int) -> bool:
-    """Write the values of a feature that have either sign, as `_fill_plain`."""
     zero = splat(block.dtype.type(0))
     squares = zero
     for l in range(0, BLOCK, LANES):
-        values = signed_magnitudes(halves, l, scale)
+        values = (
+            signed_magnitudes(halves, l, scale) if is_symmetric else magnitudes(halves, l, scale)
+        )
         squares = multiply_add(values, values, squares)
         store(block, place + l, values)
     return bool(is_above(squares, zero) > 0)
