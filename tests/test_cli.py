@@ -426,7 +426,7 @@ def test_verify_exits_with_one_when_a_check_fails(
         (["sweep", "--out", "{tmp}/new"], "nothing varies"),
         (["sweep", "--seed", "0", "--seed", "0", "--out", "{tmp}/new"], "must differ"),
         (["sweep", "--seed", "0", "--seed", "1"], "missing option '--out'"),
-        (["reproduce"], "name experiments"),
+        (["reproduce"], "give one of: names of experiments"),
         (["reproduce", "nothing"], "experiment must be one of intro"),
         (["verify", "--results", "{tmp}"], "--results is of use with --claims only"),
         (["derive", "1,0;0"], "have 2, 1 entries"),
