@@ -584,6 +584,7 @@ def test_progress_bar(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+@pytest.mark.usefixtures("interrupts")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_interrupt_ends_training_at_once(workers: int, engine: str) -> None:

@@ -263,6 +263,7 @@ def test_files_that_are_no_checkpoints_stay_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+@pytest.mark.usefixtures("interrupts")
 def test_an_interrupt_leaves_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "kept.npz"
     hours = {**COMMON, "protocol": replace(PROTOCOL, steps=10**8), "record_every": 10**7}
