@@ -133,7 +133,7 @@ def _draw_accuracy(ax: Axes, data: xr.Dataset) -> None:
         (~is_long, ORANGE, "short columns"),
     ):
         values = data.accuracy.where(shown).stack(point=("density", "replica", "feature"))
-        ax.plot(values.density, values.values, "o", color=color, alpha=0.35, markersize=3,
+        ax.plot(values.density, values.values, "o", color=color, alpha=0.35, markersize=3, rasterized=True,
                 label=f"trained, {label}")  # fmt: skip
     ax.plot(data.density, data.random_median, color="0.4", linestyle="--", label="random, median")
     ax.plot(data.density, data.random_high, color="0.1", label="random, 95 % quantile")

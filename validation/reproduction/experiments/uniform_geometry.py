@@ -230,7 +230,8 @@ def _draw_dimensionalities(ax: Axes, data: xr.Dataset) -> None:
     spread = np.linspace(-0.04, 0.04, data.sizes["feature"])
     for k, s in enumerate(data.density.values):
         for each in data.D.values[k]:
-            ax.plot(1 / s * np.exp(spread), each, ".", color=BLUE, markersize=1.2, alpha=0.4)
+            ax.plot(1 / s * np.exp(spread), each, ".", color=BLUE, markersize=1.2, alpha=0.4,
+                    rasterized=True)  # fmt: skip
     ax.set(ylabel="dimensionality $D_i$", ylim=(0, 1.05))
     _inverse_axis(ax)
 
