@@ -22,7 +22,7 @@ from superposition.theory import Derivation
 from superposition.validation.reproduction import Reproduction, Verdict, load_reproduction
 
 __all__ = [
-    "command", "equations", "figure", "formula", "message", "numbers", "reproduction", "steps",
+    "claim_cell", "command", "equations", "figure", "formula", "message", "numbers", "reproduction", "steps",
     "stored_reproduction", "table", "verdict_cells",
 ]  # fmt: skip
 
@@ -75,6 +75,12 @@ def stored_reproduction(name: str) -> Reproduction:
     return load_reproduction(Path(__file__).parent / "data" / "reproduction", name)
 
 
+def claim_cell(verdict: Verdict) -> str:
+    """Return what is claimed, by whom and where, as a cell of a table."""
+    claim = verdict.claim
+    return f"{claim.statement} ({claim.source}, {claim.place})"
+
+
 def verdict_cells(verdict: Verdict) -> tuple[str, str]:
     """Return outcome and evidence of a verdict as cells of a table."""
     where = f" {', '.join(verdict.where)}" if verdict.outcome == "holds only where" else ""
@@ -88,7 +94,7 @@ def reproduction(name: str) -> None:
     display(figure(done.figure()))
     display(Markdown(f"{done.caption}{scale}"))
     rows = [
-        (verdict.claim.statement, *verdict_cells(verdict), verdict.claim.judged)
+        (claim_cell(verdict), *verdict_cells(verdict), verdict.claim.judged)
         for verdict in done.verdicts
     ]
     display(table(["claim", "verdict", "test and evidence", "judged by"], rows))

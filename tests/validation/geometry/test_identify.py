@@ -156,16 +156,20 @@ def test_noise_up_to_these_levels_hides_no_name(
     assert names == [name] * 10
 
 
+def assert_no_wrong_name(configuration: str, noise: float, draws: int) -> None:
+    right = identify_geometry(disturbed(configuration)).name
+    for seed in range(draws):
+        geometry = identify_geometry(disturbed(configuration, noise, seed))
+        assert geometry.name == right or not geometry.named
+
+
 @pytest.mark.parametrize("noise", [0.05, 0.1, 0.2, 0.4])
 @pytest.mark.parametrize(
     "configuration", ["octahedron", "digon + triangle + simplex 6", "pentagon + cube"]
 )
 def test_noise_gives_no_wrong_name(configuration: str, noise: float) -> None:
     """Too much noise takes the name away, and gives no other."""
-    right = identify_geometry(disturbed(configuration)).name
-    for seed in range(10):
-        geometry = identify_geometry(disturbed(configuration, noise, seed))
-        assert geometry.name == right or not geometry.named
+    assert_no_wrong_name(configuration, noise, draws=10)
 
 
 @pytest.mark.parametrize("noise", [0.02, 0.04, 0.06])
@@ -174,10 +178,7 @@ def test_noise_gives_no_wrong_name(configuration: str, noise: float) -> None:
 )
 def test_noise_adds_no_corner_to_a_simplex(configuration: str, noise: float) -> None:
     """With a dedicated feature, a simplex of 11 is only 0.04 from one of 12."""
-    right = identify_geometry(disturbed(configuration)).name
-    for seed in range(6):
-        geometry = identify_geometry(disturbed(configuration, noise, seed))
-        assert geometry.name == right or not geometry.named
+    assert_no_wrong_name(configuration, noise, draws=6)
 
 
 def from_cosines(gram: Floats) -> Floats:
