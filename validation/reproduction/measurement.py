@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -75,8 +75,18 @@ class Measurement:
         return cls(successes / trials, float(interval.low), float(interval.high), int(trials))
 
     @classmethod
-    def share_of(cls, holds: ArrayLike) -> Measurement:
+    def share_of(cls, holds: ArrayLike, *, seeds: int | None = None) -> Measurement:
         """Return the share of trials in which something holds: `share` of booleans of any shape.
+
+        Trials are independent, and may have probabilities of their own, as points of a grid do: the
+        interval then holds the mean of these more often than with 95 %, not less often (Hoeffding
+        1956, "On the distribution of the number of successes in independent trials").
+
+        Parameters
+        ----------
+        holds : array_like of bool
+        seeds : int, optional
+            Models behind every trial, where they are more than one.
 
         Examples
         --------
@@ -84,7 +94,8 @@ class Measurement:
         0.75
         """
         found = np.asarray(holds, dtype=np.bool_)
-        return cls.share(int(found.sum()), found.size)
+        share = cls.share(int(found.sum()), found.size)
+        return share if seeds is None else replace(share, seeds=seeds)
 
     @classmethod
     def mean(cls, values: ArrayLike) -> Measurement:
@@ -131,6 +142,32 @@ class Measurement:
             return cls._of(sample, np.median, -np.inf, np.inf)
         middle = np.median(sample) if len(sample) else 0.0
         return cls._of(sample, np.median, sample[below - 1] - middle, sample[-below] - middle)
+
+    @classmethod
+    def redrawn(cls, value: SupportsFloat, again: ArrayLike, seeds: int) -> Measurement:
+        """Return a number with the percentiles of what it is for models drawn anew from its own.
+
+        For what is no mean, median or share. A number that grows or falls with the number of
+        different models, such as the least of them, is not to be drawn anew: its percentiles are
+        biased.
+
+        Parameters
+        ----------
+        value : float
+        again : array_like
+            Of models drawn with replacement, in any shape. NaN, where they had nothing to measure,
+            is left out; infinite values count.
+        seeds : int
+
+        Examples
+        --------
+        >>> print(Measurement.redrawn(5, range(101), seeds=10))
+        5 [2, 98]
+        """
+        drawn = np.asarray(again, dtype=np.float64)
+        ends = np.nanquantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], method="nearest")
+        number = float(value)
+        return cls(number, min(float(ends[0]), number), max(float(ends[1]), number), seeds)
 
     @classmethod
     def _of(

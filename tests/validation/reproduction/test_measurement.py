@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -42,6 +44,38 @@ def test_the_interval_of_a_median_holds_it_whatever_the_law(models: int) -> None
     wanted = 1 - 2 * binom.cdf(beyond - 1, models, 0.5)
     assert wanted >= 0.95
     assert abs(share - wanted) < 5 * np.sqrt(0.95 * 0.05 / 2000)
+
+
+def test_points_of_a_grid_may_have_probabilities_of_their_own() -> None:
+    """Oracle: the exact law of a sum of unequal trials, by convolution; equal ones have the least."""
+    trials = 30
+    for unequal in (np.linspace(0.05, 0.95, trials), np.repeat([0.02, 0.6, 0.99], trials // 3)):
+        law = np.ones(1)
+        for p in unequal:
+            law = np.convolve(law, [1 - p, p])
+        intervals = [Measurement.share(k, trials) for k in range(trials + 1)]
+        mean = unequal.mean()
+        inside = sum(
+            q for q, each in zip(law, intervals, strict=True) if each.low <= mean <= each.high
+        )
+        assert inside > 0.97
+        equal = binom.pmf(np.arange(trials + 1), trials, mean)
+        least = sum(
+            q for q, each in zip(equal, intervals, strict=True) if each.low <= mean <= each.high
+        )
+        assert 0.95 <= least < inside
+
+
+def test_a_share_of_points_counts_the_models_of_one() -> None:
+    found = Measurement.share_of([[True, False], [True, True]], seeds=10)
+    assert found == replace(Measurement.share(3, 4), seeds=10)
+
+
+def test_percentiles_of_models_drawn_anew_are_among_them() -> None:
+    again = np.append(np.arange(998.0), [np.inf, np.nan])
+    assert Measurement.redrawn(500.0, again, 7) == Measurement(500.0, 25.0, 973.0, 7)
+    assert Measurement.redrawn(0.0, again, 7).low == 0.0
+    assert Measurement.redrawn(np.inf, again, 7).high == np.inf
 
 
 def test_fewer_than_six_values_have_no_interval_of_the_median() -> None:

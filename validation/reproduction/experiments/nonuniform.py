@@ -259,9 +259,7 @@ def _trained_crossing(data: xr.Dataset, varied: str) -> Measurement:
     rng = np.random.default_rng(int(data.attrs["seed"]))
     draws = rng.integers(replicas, size=(_RESAMPLES, len(smaller), replicas))
     again = [half_dropped(smaller, np.take_along_axis(dropped, draw, axis=1)) for draw in draws]
-    value = half_dropped(smaller, dropped)
-    low, high = np.quantile(again, [0.025, 0.975], method="nearest")
-    return Measurement(value, min(float(low), value), max(float(high), value), replicas)
+    return Measurement.redrawn(half_dropped(smaller, dropped), again, replicas)
 
 
 def _times(relative: float) -> float:

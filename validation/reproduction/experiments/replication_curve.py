@@ -152,9 +152,7 @@ def _ratio(part: Floats, whole: Floats) -> Measurement:
         return Measurement.unknown()
     drawn = rng.integers(len(part), size=(_RESAMPLES, len(part)))
     values = part[drawn].mean(axis=1) / whole[drawn].mean(axis=1)
-    value = float(part.mean() / whole.mean())
-    low, high = np.nanquantile(values, [0.025, 0.975])
-    return Measurement(value, min(float(low), value), max(float(high), value), len(part))
+    return Measurement.redrawn(part.mean() / whole.mean(), values, len(part))
 
 
 def _draw(data: xr.Dataset) -> Figure:

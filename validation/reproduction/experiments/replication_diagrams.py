@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import sympy
@@ -33,6 +33,7 @@ __all__ = ["EXPERIMENTS"]
 Codes = NDArray[np.int8]
 
 _STARTS: Final = 24
+_RESAMPLES: Final = 1000
 _PLANE: Final = ("density", "importance")
 _OPPOSED: Final = ("superpose both", "partial superposition")
 
@@ -180,13 +181,21 @@ def _compute_trained(settings: _Settings, run: Run) -> xr.Dataset:
     )  # fmt: skip
 
 
-def _share(data: xr.Dataset, where: xr.DataArray | None, value: xr.DataArray) -> Measurement:
-    """Return the share of points with a property, as it is: points are not sampled."""
-    chosen = value if where is None else value.where(where)
-    share = float(chosen.mean(skipna=True))
-    if not np.isfinite(share):
-        return Measurement.unknown()
-    return Measurement.exact(share, int(data.attrs["replicas"]))
+def _shares(data: xr.Dataset, where: xr.DataArray, holds: xr.DataArray) -> dict[str, Measurement]:
+    """Return the share of points of a region with a property, for each of the data.
+
+    Every point has models of its own.
+    """
+    where = where.broadcast_like(holds)
+    found = {}
+    for name in _DATA:
+        chosen = holds.sel(data=name).values[where.sel(data=name).values]
+        found[name] = (
+            Measurement.share_of(chosen, seeds=int(data.attrs["replicas"]))
+            if chosen.size
+            else Measurement.unknown()
+        )
+    return found
 
 
 def _measure_relu(data: xr.Dataset) -> Mapping[str, Measured]:
@@ -196,49 +205,50 @@ def _measure_relu(data: xr.Dataset) -> Mapping[str, Measured]:
         "last_only_where_expected": ((s_ >= 0.8) & (r_ >= 5), LAST_ONLY),
         "not_one_where_expected": ((s_ <= 0.2) & (r_ >= 0.3) & (r_ <= 3), NOT_ONE),
     }
-    found: dict[str, dict[str, Measurement]] = {
-        quantity: {name: _share(data, where, data.picture.sel(data=name) == code) for name in _DATA}
+    found: dict[str, Measured] = {
+        quantity: _shares(data, where, data.picture == code)
         for quantity, (where, code) in regions.items()
     }
-    theory = data.theory.sel(data="described")
-    for name in _DATA:
-        here = data.sel(data=name)
-        white = here.picture == NOT_ONE
-        found.setdefault("opposed_in_white", {})[name] = _share(data, white, here.opposed == 1)
-        found.setdefault("disagreement_due_to_thresholds", {})[name] = _removed(
-            theory, here.picture, here.phases, int(data.attrs["replicas"])
-        )
-    return {**found, **_agreement(data)}
-
-
-def _removed(
-    theory: xr.DataArray, strict: xr.DataArray, loose: xr.DataArray, replicas: int
-) -> Measurement:
-    """Return the part of a disagreement with the theory that another reading removes."""
-    before, after = (float((theory != read).mean()) for read in (strict, loose))
-    return Measurement.exact(0.0 if before == 0 else (before - after) / before, replicas)
-
-
-def _agreement(data: xr.Dataset) -> Mapping[str, Measured]:
     return {
-        "picture_agrees_with_optimum": {
-            name: _share(data, None, data.picture.sel(data=name) == data.optimum.sel(data=name))
-            for name in _DATA
-        }
+        **found,
+        "opposed_in_white": _shares(data, data.picture == NOT_ONE, data.opposed == 1),
+        "disagreement_due_to_thresholds": {name: _removed(data, name) for name in _DATA},
+        "picture_agrees_with_optimum": _agreement(data),
     }
+
+
+def _removed(data: xr.Dataset, name: str) -> Measurement:
+    """Return the part of the disagreement with the theory that the loose reading removes.
+
+    The theory is that of independent features, whatever the models were trained on. Interval:
+    percentiles of points drawn anew with their models.
+    """
+    theory, here = data.theory.sel(data="described"), data.sel(data=name)
+    strict, loose = (np.ravel(theory != read) for read in (here.picture, here.phases))
+    kinds = np.bincount(2 * strict + loose, minlength=4)
+    again = np.random.default_rng(0).multinomial(kinds.sum(), kinds / kinds.sum(), size=_RESAMPLES)
+
+    def removed(kinds: Any) -> Any:
+        _, loose, strict, both = np.moveaxis(kinds, -1, 0)
+        return (strict - loose) / np.maximum(strict + both, 1)
+
+    return Measurement.redrawn(removed(kinds), removed(again), int(data.attrs["replicas"]))
+
+
+def _agreement(data: xr.Dataset) -> dict[str, Measurement]:
+    return _shares(data, xr.ones_like(data.picture, dtype=bool), data.picture == data.optimum)
 
 
 def _measure_linear(data: xr.Dataset) -> Mapping[str, Measured]:
     # Where r = 1 the optimum is a circle of equally good weights, and says nothing.
     elsewhere = abs(data.importance - 1) > 1e-9
+    alone = (data.optimum != NOT_ONE).where(elsewhere).mean(_PLANE)
     return {
         "one_feature_optimum": {
-            name: _share(data, elsewhere, data.optimum.sel(data=name) != NOT_ONE) for name in _DATA
+            name: Measurement.exact(float(alone.sel(data=name))) for name in _DATA
         },
-        "not_one_trained": {
-            name: _share(data, elsewhere, data.picture.sel(data=name) == NOT_ONE) for name in _DATA
-        },
-        **_agreement(data),
+        "not_one_trained": _shares(data, elsewhere, data.picture == NOT_ONE),
+        "picture_agrees_with_optimum": _agreement(data),
     }
 
 

@@ -185,8 +185,7 @@ def _cluster(D: Floats, fraction: float, seed: int) -> Measurement:
     rng = np.random.default_rng(seed)
     draws = rng.integers(replicas, size=(_RESAMPLES, len(D), replicas))
     value = contrast(np.broadcast_to(np.arange(replicas), (len(D), replicas)))
-    low, high = np.quantile([contrast(draw) for draw in draws], [0.025, 0.975], method="nearest")
-    return Measurement(value, min(float(low), value), max(float(high), value), replicas)
+    return Measurement.redrawn(value, [contrast(draw) for draw in draws], replicas)
 
 
 def _measure(data: xr.Dataset) -> Mapping[str, Measured]:
