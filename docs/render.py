@@ -83,8 +83,10 @@ def claim_cell(verdict: Verdict) -> str:
 
 def verdict_cells(verdict: Verdict) -> tuple[str, str]:
     """Return outcome and evidence of a verdict as cells of a table."""
-    where = f" {', '.join(verdict.where)}" if verdict.outcome == "holds only where" else ""
-    return f"**{verdict.outcome}**{where}", f"`{verdict.claim.test}`: {verdict.evidence}"
+    return (
+        f"**{verdict.outcome}**{verdict.conditions}",
+        f"`{verdict.claim.test}`: {verdict.evidence}",
+    )
 
 
 def reproduction(name: str) -> None:

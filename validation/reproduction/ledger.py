@@ -19,7 +19,7 @@ def ledger_row(verdict: Verdict) -> Mapping[str, Any]:
         "place": claim.place, "statement": claim.statement, "test": claim.test,
         "falsifier": claim.falsifier, "judged": claim.judged,
         "minimum_seeds": claim.minimum_seeds, "outcome": verdict.outcome,
-        "where": list(verdict.where),
+        "where": list(verdict.where), "undecided_where": list(verdict.undecided_where),
         "measured": {
             name: {"value": found.value, "low": found.low, "high": found.high, "seeds": found.seeds}
             for name, found in verdict.measured.items()

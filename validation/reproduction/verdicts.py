@@ -25,7 +25,8 @@ class Verdict:
         A claim holds where the whole interval meets its test, and fails where the whole interval
         misses it; else, or with fewer seeds than the claim asks for, nothing is concluded. With
         several conditions it holds if it holds under each, fails if it holds under none and fails
-        under at least one, and otherwise holds only where it does.
+        under at least one, and otherwise holds only where it does: elsewhere it fails, or is
+        undecided.
     measured : dict
         The measurement under each condition; one without a name is called "".
     """
@@ -37,9 +38,25 @@ class Verdict:
     @property
     def where(self) -> tuple[str, ...]:
         """Names of the conditions under which the claim holds."""
+        return self._where("holds")
+
+    @property
+    def undecided_where(self) -> tuple[str, ...]:
+        """Names of the conditions under which nothing is concluded."""
+        return self._where("undecided")
+
+    def _where(self, outcome: Outcome) -> tuple[str, ...]:
         return tuple(
-            name for name, value in self.measured.items() if _outcome(self.claim, value) == "holds"
+            name for name, value in self.measured.items() if _outcome(self.claim, value) == outcome
         )
+
+    @property
+    def conditions(self) -> str:
+        """Where a claim holds that does not hold everywhere, and where that is unknown."""
+        if self.outcome != "holds only where":
+            return ""
+        unknown = f"; undecided where {', '.join(self.undecided_where)}"
+        return f" {', '.join(self.where)}{unknown if self.undecided_where else ''}"
 
     @property
     def evidence(self) -> str:
@@ -50,9 +67,8 @@ class Verdict:
         return "; ".join(parts)
 
     def __str__(self) -> str:
-        where = f" {', '.join(self.where)}" if self.outcome == "holds only where" else ""
         return (
-            f"{self.outcome.upper()}{where}: {self.claim.statement}\n"
+            f"{self.outcome.upper()}{self.conditions}: {self.claim.statement}\n"
             f"    {self.claim.test}: {self.evidence}{self._seeds()}\n"
             f"    {self.claim.source}, {self.claim.place}; judged by {self.claim.judged}"
         )
@@ -60,9 +76,10 @@ class Verdict:
     def _seeds(self) -> str:
         known = [value for value in self.measured.values() if value != Measurement.unknown()]
         least = min((value.seeds for value in known), default=0)
+        seeds = "1 seed" if least == 1 else f"{least} seeds"
         if least >= self.claim.minimum_seeds:
-            return f" ({least} seeds)" if least else ""
-        return f" ({least} seeds; {self.claim.minimum_seeds} are needed)"
+            return f" ({seeds})" if least else ""
+        return f" ({seeds}; {self.claim.minimum_seeds} are needed)"
 
 
 def _outcome(claim: Claim, value: Measurement) -> Outcome:

@@ -51,9 +51,19 @@ def test_too_few_seeds_decide_nothing() -> None:
 def test_the_conditions_under_which_it_holds_are_named() -> None:
     verdict = judge(CLAIM, {"dense": BELOW, "sparse": INSIDE, "between": ACROSS})
     assert verdict.where == ("sparse",)
-    assert str(verdict).startswith("HOLDS ONLY WHERE sparse: It is so.")
+    assert str(verdict).startswith("HOLDS ONLY WHERE sparse; undecided where between: It is so.")
     assert ledger_row(verdict)["where"] == ["sparse"]
+    assert ledger_row(verdict)["undecided_where"] == ["between"]
     assert ledger_row(verdict)["measured"]["dense"]["high"] == 0.4
+
+
+def test_nothing_is_said_of_the_undecided_where_there_is_none() -> None:
+    verdict = judge(CLAIM, {"dense": BELOW, "sparse": INSIDE})
+    assert str(verdict).startswith("HOLDS ONLY WHERE sparse: It is so.")
+
+
+def test_a_claim_about_one_model_has_one_seed() -> None:
+    assert "(1 seed)" in str(judge(CLAIM, replace(INSIDE, seeds=1)))
 
 
 def test_nothing_measured_is_an_error() -> None:
