@@ -66,7 +66,7 @@ def message(error: Exception) -> None:
 def figure(drawing: Figure) -> SVG:
     """Show a figure as SVG, the same for equal figures."""
     text = io.StringIO()
-    drawing.savefig(text, format="svg", bbox_inches="tight", metadata={"Date": None})
+    drawing.savefig(text, format="svg", metadata={"Date": None})
     return SVG(text.getvalue())
 
 

@@ -209,7 +209,7 @@ EXPERIMENTS: Final = (
             density=(0.1,), protocol="elhage2022,steps=50,batch_size=64", replicas=2, iterations=2
         ),
         quick=_Settings(density=(0.3, 0.1, 0.03), replicas=5, iterations=60),
-        full=_Settings(),
+        full=_Settings(replicas=40),
         compute=_compute,
         measure=_measure,
         draw=_draw,
