@@ -83,6 +83,25 @@ def test_what_another_reading_removes_of_a_disagreement() -> None:
     assert value(measured(data)["disagreement_due_to_thresholds"], "described") == 0.5
 
 
+def test_nothing_is_removed_where_nothing_disagrees() -> None:
+    data = ideal()
+    data["phases"][:, 3, 0] = NOT_ONE
+    assert measured(data)["disagreement_due_to_thresholds"]["code"] == Measurement.exact(0.0, 10)
+
+
+def test_the_interval_of_what_is_removed_is_that_of_points_drawn_anew() -> None:
+    """Oracle: of 15 in 30 wrong points a reading mends 12; their share is nearly binomial."""
+    data = ideal()
+    data["theory"] = data.picture.copy()
+    wrong = np.arange(30).reshape(5, 6)
+    for name, first in (("picture", 15), ("phases", 3)):
+        other = xr.where(data[name] == NOT_ONE, FIRST_ONLY, NOT_ONE)
+        data[name] = data[name].where(xr.DataArray(wrong >= first, dims=PLANE), other)
+    found = measured(data)["disagreement_due_to_thresholds"]["described"]
+    assert found.value == pytest.approx(0.8)
+    assert found.high - found.low == pytest.approx(3.92 * np.sqrt(0.8 * 0.2 / 15), rel=0.2)
+
+
 def test_linear_models_are_not_judged_at_equal_importances() -> None:
     """Five of six importances count: at r = 1 every direction is as good."""
     data = ideal()

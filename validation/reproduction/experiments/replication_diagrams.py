@@ -230,7 +230,8 @@ def _removed(data: xr.Dataset, name: str) -> Measurement:
 
     def removed(kinds: Any) -> Any:
         _, loose, strict, both = np.moveaxis(kinds, -1, 0)
-        return (strict - loose) / np.maximum(strict + both, 1)
+        # No disagreement has no part that could be removed.
+        return np.where(strict + both > 0, (strict - loose) / np.maximum(strict + both, 1), 0.0)
 
     return Measurement.redrawn(removed(kinds), removed(again), int(data.attrs["replicas"]))
 
