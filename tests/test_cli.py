@@ -14,6 +14,8 @@ import pytest
 from superposition import cli, validation
 from superposition.commands.outputs import FIGURE_FORMATS
 from superposition.numerics import population_loss, two_layer_loss
+from superposition.theory import r, s
+from superposition.theory.landscape import three_features
 from superposition.validation import Check, load_dataset
 
 SMALL = [
@@ -124,7 +126,6 @@ def test_derive_takes_biases_and_density(capsys: pytest.CaptureFixture[str]) -> 
         (["transitions"], "r = 0.56413136534766603230  s = 0.51173803211760022659"),
         (["transitions", "--density", "1/2"], "r = 0.53573876406532962351"),
         (["transitions", "--importance", "0.9"], "gives way to partial"),
-        (["three-features"], "r = 1.40406074826807  s = 0.70640369267322"),
         (["penalty"], "largest over s: r**2/(6*(5*r + 2))"),
         (["penalty", "--density", "1/5", "--importance", "1"], "lambda_c = 0.03755395479"),
         (["polygons"], "regular 8-gon"),
@@ -137,6 +138,20 @@ def test_derive_shows(
     code, out, err = run(capsys, "derive", *arguments)
     assert (code, err) == (0, "")
     assert expected in out
+
+
+def test_derive_shows_where_lines_of_three_features_meet(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of six points: all are tested where they are derived, and take half a minute."""
+    names = ("even pair", "triangle", "uneven pair")
+    point = three_features.triple_point(*names)
+    monkeypatch.setattr(three_features, "TRIPLE_POINTS", (names,))
+    monkeypatch.setattr(three_features, "critical_point", lambda _: {r: point.r, s: point.s})
+    code, out, err = run(capsys, "derive", "three-features")
+    assert (code, err) == (0, "")
+    assert "r = 1.40406074826807  s = 0.70640369267322  even pair, triangle, uneven pair" in out
+    assert out.count("r = 1.404060748") == 3
 
 
 def test_an_optimized_pair_is_the_root_of_its_stationarity(
