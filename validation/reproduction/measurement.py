@@ -161,8 +161,8 @@ class Measurement:
 
         Examples
         --------
-        >>> print(Measurement.redrawn(5, range(101), seeds=10))
-        5 [2, 98]
+        >>> print(Measurement.redrawn(100, range(201), seeds=10))
+        100 [5, 195]
         """
         drawn = np.asarray(again, dtype=np.float64)
         ends = np.nanquantile(drawn, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2], method="nearest")

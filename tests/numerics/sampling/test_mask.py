@@ -15,7 +15,7 @@ from superposition import Anticorrelated, CoActive, Correlated, Independent, Val
 from superposition.features import FeatureDistribution
 from superposition.numerics import PROTOCOLS, train, training_batch
 
-BATCHES, SIZE = 4000, 6
+BATCHES, SIZE = 2000, 6
 DISTRIBUTIONS = [
     Independent(),
     CoActive(),
