@@ -30,9 +30,13 @@ def ideal() -> xr.Dataset:
     )
 
 
-def value(found: Measured, where: str) -> float:
+def under(found: Measured, where: str) -> Measurement:
     assert not isinstance(found, Measurement)
-    return found[where].value
+    return found[where]
+
+
+def value(found: Measured, where: str) -> float:
+    return under(found, where).value
 
 
 def measured(data: xr.Dataset, name: str = "roe-12") -> dict[str, Measured]:
@@ -86,18 +90,19 @@ def test_what_another_reading_removes_of_a_disagreement() -> None:
 def test_nothing_is_removed_where_nothing_disagrees() -> None:
     data = ideal()
     data["phases"][:, 3, 0] = NOT_ONE
-    assert measured(data)["disagreement_due_to_thresholds"]["code"] == Measurement.exact(0.0, 10)
+    found = measured(data)["disagreement_due_to_thresholds"]
+    assert under(found, "code") == Measurement.exact(0.0, 10)
 
 
 def test_the_interval_of_what_is_removed_is_that_of_points_drawn_anew() -> None:
     """Oracle: of 15 in 30 wrong points a reading mends 12; their share is nearly binomial."""
     data = ideal()
     data["theory"] = data.picture.copy()
-    wrong = np.arange(30).reshape(5, 6)
-    for name, first in (("picture", 15), ("phases", 3)):
-        other = xr.where(data[name] == NOT_ONE, FIRST_ONLY, NOT_ONE)
-        data[name] = data[name].where(xr.DataArray(wrong >= first, dims=PLANE), other)
-    found = measured(data)["disagreement_due_to_thresholds"]["described"]
+    right, order = data["theory"].values, np.arange(30).reshape(5, 6)
+    other = np.where(right == NOT_ONE, FIRST_ONLY, NOT_ONE)
+    for name, wrong in (("picture", 15), ("phases", 3)):
+        data[name].values = np.where(order < wrong, other, right)
+    found = under(measured(data)["disagreement_due_to_thresholds"], "described")
     assert found.value == pytest.approx(0.8)
     assert found.high - found.low == pytest.approx(3.92 * np.sqrt(0.8 * 0.2 / 15), rel=0.2)
 
