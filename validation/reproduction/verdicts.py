@@ -75,7 +75,8 @@ class Verdict:
 
     def _seeds(self) -> str:
         known = [value for value in self.measured.values() if value != Measurement.unknown()]
-        least = min((value.seeds for value in known), default=0)
+        decided = [value for value in known if _outcome(self.claim, value) != "undecided"]
+        least = min((value.seeds for value in decided or known), default=0)
         seeds = "1 seed" if least == 1 else f"{least} seeds"
         if least >= self.claim.minimum_seeds:
             return f" ({seeds})" if least else ""

@@ -62,6 +62,13 @@ def test_nothing_is_said_of_the_undecided_where_there_is_none() -> None:
     assert str(verdict).startswith("HOLDS ONLY WHERE sparse: It is so.")
 
 
+def test_seeds_are_those_of_what_is_decided() -> None:
+    asks = replace(CLAIM, minimum_seeds=10)
+    few = replace(INSIDE, seeds=2)
+    assert "(10 seeds)" in str(judge(asks, {"a": INSIDE, "b": few}))
+    assert "(2 seeds; 10 are needed)" in str(judge(asks, {"a": replace(few, seeds=3), "b": few}))
+
+
 def test_a_claim_about_one_model_has_one_seed() -> None:
     assert "(1 seed)" in str(judge(CLAIM, replace(INSIDE, seeds=1)))
 

@@ -95,7 +95,7 @@ EXPERIMENTS: Final = (
         title="Demonstrating superposition by exact optima: 6 features in 2 dimensions",
         source="Elhage et al. 2022, demonstrating superposition",
         tiny=_Settings(density=(1.0, 0.01), starts=2),
-        quick=_Settings(),
+        quick=_Settings(starts=24),
         full=_Settings(starts=256),
         compute=_compute,
         measure=_measure,
