@@ -66,7 +66,10 @@ def message(error: Exception) -> None:
 def figure(drawing: Figure) -> SVG:
     """Show a figure as SVG, the same for equal figures."""
     text = io.StringIO()
-    drawing.savefig(text, format="svg", metadata={"Date": None})
+    # Labels of a figure that lays itself out are inside; to look for those of others it is drawn
+    # twice.
+    box = None if drawing.get_layout_engine() else "tight"
+    drawing.savefig(text, format="svg", bbox_inches=box, metadata={"Date": None})
     return SVG(text.getvalue())
 
 
