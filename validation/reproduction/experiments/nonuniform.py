@@ -379,7 +379,7 @@ EXPERIMENTS: Final = (
         source="Elhage et al. 2022, non-uniform superposition",
         tiny=_Settings(octaves=(-2.5, 0.0), points=7, baselines=(), starts=2, smaller=(1, 4),
                        protocol="elhage2022,steps=50,batch_size=64", replicas=2),
-        quick=_Settings(points=17, baselines=(0.02, 0.05, 0.2), starts=16, replicas=20),
+        quick=_Settings(baselines=(0.02, 0.05, 0.1, 0.2), starts=16, replicas=20),
         full=_Settings(),
         compute=_compute,
         measure=_measure,
