@@ -54,6 +54,15 @@ def test_each_disagreement_costs_its_share_in_its_measure_only() -> None:
     }  # fmt: skip
 
 
+def test_the_best_models_are_held_against_each_map_for_itself() -> None:
+    data = agreeing((2, 1), ("ignore first", "ignore last", "superpose both", "superpose both"))
+    data["optimum_phase"][0, 0] = data["optimum_phase"][0, 1]
+    data["reading"] = (PLANE, class_of_phase(data.theory_phase.values))
+    found = find_experiment("phase-2-1").measure(data)
+    assert value(found["best_agrees_with_theory"]) == 1.0
+    assert value(found["best_agrees_with_optimum"]) == 0.75
+
+
 def test_the_largest_excess_is_relative_to_the_optimum() -> None:
     data = agreeing((2, 1), ("ignore first", "ignore last"))
     data["theory_loss"][0, 1] = 0.55
