@@ -87,7 +87,7 @@ def claim_cell(verdict: Verdict) -> str:
 def verdict_cells(verdict: Verdict) -> tuple[str, str]:
     """Return outcome and evidence of a verdict as cells of a table."""
     return (
-        f"**{verdict.outcome}**{verdict.conditions}",
+        f"**{verdict.outcome}** {verdict.conditions}".rstrip(),
         f"`{verdict.claim.test}`: {verdict.evidence}",
     )
 

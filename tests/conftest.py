@@ -1,7 +1,4 @@
-"""BLAS sees matrices of a few rows here, on which its threads do nothing but wait for each other.
-
-Measured with two processes on two cores: critical penalties take 0.2 s each instead of 1 s.
-"""
+"""What all tests need: BLAS without threads, compiled kernels, and interrupts that arrive."""
 
 from __future__ import annotations
 
@@ -11,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+# BLAS sees matrices of a few rows here, on which its threads do nothing but wait for each other.
+# Measured with two processes on two cores: critical penalties take 0.2 s each instead of 1 s.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # read when NumPy is imported, after this
 
 

@@ -56,7 +56,7 @@ class Verdict:
         if self.outcome != "holds only where":
             return ""
         unknown = f"; undecided where {', '.join(self.undecided_where)}"
-        return f" {', '.join(self.where)}{unknown if self.undecided_where else ''}"
+        return f"{', '.join(self.where)}{unknown if self.undecided_where else ''}"
 
     @property
     def evidence(self) -> str:
@@ -68,7 +68,7 @@ class Verdict:
 
     def __str__(self) -> str:
         return (
-            f"{self.outcome.upper()}{self.conditions}: {self.claim.statement}\n"
+            f"{f'{self.outcome.upper()} {self.conditions}'.rstrip()}: {self.claim.statement}\n"
             f"    {self.claim.test}: {self.evidence}{self._seeds()}\n"
             f"    {self.claim.source}, {self.claim.place}; judged by {self.claim.judged}"
         )

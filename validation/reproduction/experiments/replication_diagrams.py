@@ -211,6 +211,7 @@ def _measure_relu(data: xr.Dataset) -> Mapping[str, Measured]:
     }
     return {
         **found,
+        # The white points are taken as they are found.
         "opposed_in_white": _shares(data, data.picture == NOT_ONE, data.opposed == 1),
         "disagreement_due_to_thresholds": {name: _removed(data, name) for name in _DATA},
         "picture_agrees_with_optimum": _agreement(data),
@@ -228,10 +229,11 @@ def _removed(data: xr.Dataset, name: str) -> Measurement:
     kinds = np.bincount(2 * strict + loose, minlength=4)
     again = np.random.default_rng(0).multinomial(kinds.sum(), kinds / kinds.sum(), size=_RESAMPLES)
 
-    def removed(kinds: Any) -> Any:
-        _, loose, strict, both = np.moveaxis(kinds, -1, 0)
+    def removed(counts: Any) -> Any:
+        _, only_loose, only_strict, both = np.moveaxis(counts, -1, 0)
+        before, after = only_strict + both, only_loose + both
         # No disagreement has no part that could be removed.
-        return np.where(strict + both > 0, (strict - loose) / np.maximum(strict + both, 1), 0.0)
+        return np.where(before > 0, (before - after) / np.maximum(before, 1), 0.0)
 
     return Measurement.redrawn(removed(kinds), removed(again), int(data.attrs["replicas"]))
 

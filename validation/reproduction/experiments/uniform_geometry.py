@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -303,34 +303,30 @@ def _caption(data: xr.Dataset) -> str:
     )
 
 
-_TINY: Final = _Settings(
-    n_features=20, n_hidden=4, points=4, shown=(5.0,),
-    protocol="elhage2022,steps=50,batch_size=64", replicas=2,
+_OF_400: Final = Experiment(
+    name="uniform-geometry",
+    title="Many features that are alike: dimensions per feature and polytopes",
+    source="Elhage et al. 2022, uniform superposition",
+    tiny=_Settings(
+        n_features=20, n_hidden=4, points=4, shown=(5.0,),
+        protocol="elhage2022,steps=50,batch_size=64", replicas=2,
+    ),
+    quick=_Settings(n_features=200, n_hidden=20, points=16, protocol="elhage2022,steps=5000"),
+    full=_Settings(),
+    compute=_compute,
+    measure=_measure,
+    draw=_draw,
+    caption=_caption,
 )  # fmt: skip
 
 EXPERIMENTS: Final = (
-    Experiment(
-        name="uniform-geometry",
-        title="Many features that are alike: dimensions per feature and polytopes",
-        source="Elhage et al. 2022, uniform superposition",
-        tiny=_TINY,
-        quick=_Settings(n_features=200, n_hidden=20, points=16, protocol="elhage2022,steps=5000"),
-        full=_Settings(),
-        compute=_compute,
-        measure=_measure,
-        draw=_draw,
-        caption=_caption,
-    ),
-    Experiment(
+    _OF_400,
+    replace(
+        _OF_400,
         name="uniform-geometry-200",
         title="200 features that are alike in 20 dimensions",
         source="Elhage et al. 2022, training notebook",
-        tiny=_TINY,
         quick=_Settings(n_features=100, n_hidden=10, points=16, protocol="elhage2022,steps=5000"),
         full=_Settings(n_features=200, n_hidden=20, replicas=10),
-        compute=_compute,
-        measure=_measure,
-        draw=_draw,
-        caption=_caption,
     ),
 )
